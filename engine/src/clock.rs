@@ -1,0 +1,36 @@
+//! The only module that reads a clock, sleeps or starts threads, so that everything else stays
+//! repeatable. `clippy.toml` bans the calls everywhere else.
+#![allow(clippy::disallowed_methods, reason = "this is the module made for it")]
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Result};
+
+/// A monotonic instant.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Microseconds since 1970-01-01 UTC by the system's clock.
+pub fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Waits, for back-off between retries and for nothing else.
+pub fn sleep(wait: Duration) {
+    std::thread::sleep(wait);
+}
+
+/// Starts a named thread.
+pub fn spawn<T: Send + 'static>(
+    name: impl Into<String>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    let name = name.into();
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(work)
+        .map_err(|e| Error::io(format!("starting thread {name}"), e))
+}

@@ -1,0 +1,78 @@
+//! Project: adds the generated columns. A row for which one has no value is a bad row.
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use super::evaluate::evaluate;
+use super::operator::{Operator, Output, Packet, Rows};
+use super::{Emission, ViewError};
+use crate::connector::{Expression, SourceDefinition};
+use crate::error::Result;
+
+pub struct Project {
+    schema: SchemaRef,
+    generated: Vec<Arc<dyn Expression>>,
+    /// For each column: which generated, or else which physical one it is.
+    columns: Vec<Column>,
+}
+
+enum Column {
+    Physical(usize),
+    Generated(usize),
+}
+
+impl Project {
+    /// `None` if there is nothing to add.
+    pub fn new(definition: &SourceDefinition) -> Option<Self> {
+        let mut generated = Vec::new();
+        let mut physical = 0;
+        let mut columns = Vec::new();
+        for column in &definition.columns {
+            columns.push(match &column.generated {
+                Some(expression) => {
+                    generated.push(expression.clone());
+                    Column::Generated(generated.len() - 1)
+                }
+                None => {
+                    physical += 1;
+                    Column::Physical(physical - 1)
+                }
+            });
+        }
+        (!generated.is_empty()).then(|| Self { schema: definition.schema(), generated, columns })
+    }
+
+    fn assemble(&self, batch: &RecordBatch, generated: &[ArrayRef]) -> Result<RecordBatch> {
+        let column = |c: &Column| match *c {
+            Column::Physical(i) => batch.column(i).clone(),
+            Column::Generated(i) => generated[i].clone(),
+        };
+        Ok(RecordBatch::try_new(self.schema.clone(), self.columns.iter().map(column).collect())?)
+    }
+}
+
+impl Operator for Project {
+    fn process(&mut self, packet: Packet, out: &mut Output) -> Result<()> {
+        let Packet::Rows(mut rows) = packet else {
+            return Ok(());
+        };
+        let expressions: Vec<&dyn Expression> = self.generated.iter().map(AsRef::as_ref).collect();
+        let (values, mut bad, good) = evaluate(&expressions, &rows.batch)?;
+        let mut errors = Vec::new();
+        for (row, reason) in bad.drain(..) {
+            errors.push(ViewError { view: None, row: rows.origins.bad_row(row, reason) });
+        }
+        if let Some(good) = good {
+            rows = rows.take(good)?;
+        }
+        if !errors.is_empty() {
+            out.emissions.push(Emission::Bad(errors));
+        }
+        if rows.batch.num_rows() > 0 {
+            let batch = self.assemble(&rows.batch, &values)?;
+            out.packets.push(Packet::Rows(Rows { batch, origins: rows.origins }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! A worker: reads the splits it is given, pushes them through its graph, and answers barriers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+
+use super::graph::micros;
+use super::{Barrier, Emission, Graph, Metrics};
+use crate::clock;
+use crate::connector::{Poll, Split, SplitId, SplitReader};
+use crate::error::{Error, Kind, Result};
+
+/// Records asked for at once.
+const POLL_ROWS: usize = 8192;
+
+/// The longest wait for records, and so for a barrier's answer while none come.
+const POLL_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// What a pipeline tells a worker.
+#[derive(Debug)]
+pub enum Control {
+    Assign(Split, i64),
+    Barrier(u64),
+    Stop,
+}
+
+/// What a worker is made of.
+pub struct WorkerSpec {
+    pub number: usize,
+    pub reader: Box<dyn SplitReader>,
+    pub graph: Graph,
+    /// Splits with an end, which whichever worker is free takes next.
+    pub queue: Arc<Mutex<VecDeque<(Split, i64)>>>,
+    pub control: Receiver<Control>,
+    pub out: Sender<Emission>,
+    /// State bytes of one worker at most; divided by all workers of the process that run now.
+    pub fold_bytes: usize,
+    pub workers: Arc<AtomicUsize>,
+    pub skips_gaps: bool,
+    pub read: Arc<Metrics>,
+    pub exchange: Arc<Metrics>,
+}
+
+/// A worker's loop and what it has read since the last barrier.
+pub struct Worker {
+    spec: WorkerSpec,
+    open: BTreeSet<SplitId>,
+    barrier: Barrier,
+    full: bool,
+}
+
+impl Worker {
+    pub fn new(spec: WorkerSpec) -> Self {
+        spec.workers.fetch_add(1, Ordering::Relaxed);
+        Self { spec, open: BTreeSet::new(), barrier: Barrier::default(), full: false }
+    }
+
+    /// Runs until told to stop. An error is the last emission.
+    pub fn run(mut self) {
+        if let Err(error) = self.work() {
+            // The committer may be gone already; then nobody is left to tell.
+            let _ = self.spec.out.send(Emission::Failed(error));
+        }
+    }
+
+    fn work(&mut self) -> Result<()> {
+        loop {
+            if !self.obey()? {
+                return Ok(());
+            }
+            if self.full {
+                continue;
+            }
+            if self.open.is_empty() && !self.take_split()? {
+                continue;
+            }
+            let start = clock::now();
+            let polled = self.spec.reader.poll(POLL_ROWS, POLL_TIMEOUT)?;
+            self.spec.read.add(0, micros(start), 0);
+            self.handle(polled)?;
+            if self.spec.graph.bytes() > self.limit() {
+                self.full = true;
+                self.send(Emission::Full)?;
+            }
+        }
+    }
+
+    /// Handles all waiting control messages; waits for one if there is nothing else to do. False: stop.
+    fn obey(&mut self) -> Result<bool> {
+        let nothing_to_do = || self.full || (self.open.is_empty() && self.queue().is_empty());
+        let mut wait = nothing_to_do();
+        loop {
+            let message = if wait {
+                self.spec.control.recv_timeout(POLL_TIMEOUT).map_err(|e| e == RecvTimeoutError::Disconnected)
+            } else {
+                self.spec.control.try_recv().map_err(|e| e == TryRecvError::Disconnected)
+            };
+            wait = false;
+            match message {
+                Ok(Control::Assign(split, from)) => self.assign(&split, from)?,
+                Ok(Control::Barrier(epoch)) => self.close(epoch)?,
+                Ok(Control::Stop) | Err(true) => return Ok(false),
+                Err(false) => return Ok(true),
+            }
+        }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<(Split, i64)>> {
+        self.spec.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_split(&mut self) -> Result<bool> {
+        let next = self.queue().pop_front();
+        match next {
+            Some((split, from)) => self.assign(&split, from).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn assign(&mut self, split: &Split, from: i64) -> Result<()> {
+        self.spec.reader.assign(split, from)?;
+        self.open.insert(split.id.clone());
+        Ok(())
+    }
+
+    fn handle(&mut self, polled: Poll) -> Result<()> {
+        match polled {
+            Poll::Records(fetch) => {
+                let emissions = self.spec.graph.push(fetch.payload)?;
+                self.barrier.progress.extend(fetch.progress);
+                emissions.into_iter().try_for_each(|e| self.send(e))
+            }
+            Poll::Idle => Ok(()),
+            Poll::Gap(gap) if self.spec.skips_gaps => {
+                self.barrier.progress.insert(gap.split.clone(), gap.to);
+                self.send(Emission::Gap(gap))
+            }
+            Poll::Gap(gap) => Err(Error::new(
+                Kind::Gap,
+                format!("records {} to {} of {} are gone: {}", gap.from, gap.to, gap.split, gap.reason),
+            )
+            .with_hint(
+                "set the source's option gap.policy = 'skip' to record the gap in siltstone.gaps and go on",
+            )),
+            Poll::Finished(split) => {
+                self.open.remove(&split);
+                self.barrier.finished.push(split);
+                if self.open.is_empty() && self.queue().is_empty() {
+                    self.send(Emission::Idle)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// Ends the epoch: what belongs to it, then the barrier.
+    fn close(&mut self, epoch: u64) -> Result<()> {
+        let emissions = self.spec.graph.barrier()?;
+        emissions.into_iter().try_for_each(|e| self.send(e))?;
+        let mut barrier = std::mem::take(&mut self.barrier);
+        barrier.worker = self.spec.number;
+        barrier.epoch = epoch;
+        barrier.rows = self.spec.graph.take_rows();
+        barrier.idle = self.open.is_empty() && self.queue().is_empty();
+        self.full = false;
+        self.send(Emission::Barrier(barrier))
+    }
+
+    /// Waits while the committer is behind: this is the back-pressure.
+    fn send(&self, emission: Emission) -> Result<()> {
+        let start = clock::now();
+        self.spec.out.send(emission).map_err(|_| Error::new(Kind::Closed, "the pipeline has ended"))?;
+        self.spec.exchange.add(0, 0, micros(start));
+        Ok(())
+    }
+
+    fn limit(&self) -> usize {
+        self.spec.fold_bytes / self.spec.workers.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.spec.workers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Splits that are assigned once and for all, in turn to each worker; the others wait in the queue.
+pub fn divide(splits: Vec<(Split, i64)>, workers: usize) -> BTreeMap<usize, Vec<(Split, i64)>> {
+    let mut shares: BTreeMap<usize, Vec<(Split, i64)>> = BTreeMap::new();
+    for (i, split) in splits.into_iter().enumerate() {
+        shares.entry(i % workers).or_default().push(split);
+    }
+    shares
+}

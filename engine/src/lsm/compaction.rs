@@ -1,0 +1,90 @@
+//! Which runs to merge: a pure function from the runs there are to a choice.
+//!
+//! Size-tiered: a tier is a factor of [`TIER_FACTOR`] in bytes. When a tier holds [`TIER_RUNS`] runs they
+//! become one, so a relation of `n` runs' bytes has about `TIER_RUNS · log(n)` runs and each byte is
+//! rewritten once for each tier.
+
+use super::RunRecord;
+
+/// Runs of one tier that are merged into one.
+pub const TIER_RUNS: usize = 8;
+
+/// Runs merged at once at most, so that a merge's memory has a bound.
+pub const MERGE_RUNS_MAX: usize = 16;
+
+/// Ratio between the smallest runs of neighbouring tiers.
+const TIER_FACTOR: u64 = 8;
+
+/// Below this all runs are of the lowest tier.
+const TIER_BYTES_MIN: u64 = 64 << 10;
+
+/// What to do with a relation's runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Nothing,
+    /// Merge these into one.
+    Merge(Vec<u64>),
+}
+
+/// The most urgent work on the runs of one relation.
+pub fn choose(runs: &[RunRecord]) -> Choice {
+    let mut tiers: Vec<Vec<&RunRecord>> = Vec::new();
+    for run in runs {
+        let tier = tier(run.bytes);
+        if tiers.len() <= tier {
+            tiers.resize_with(tier + 1, Vec::new);
+        }
+        tiers[tier].push(run);
+    }
+    match tiers.iter().find(|t| t.len() >= TIER_RUNS) {
+        None => Choice::Nothing,
+        Some(tier) => Choice::Merge(tier.iter().take(MERGE_RUNS_MAX).map(|r| r.run).collect()),
+    }
+}
+
+fn tier(bytes: u64) -> usize {
+    let (mut tier, mut limit) = (0, TIER_BYTES_MIN);
+    while bytes >= limit {
+        tier += 1;
+        limit = limit.saturating_mul(TIER_FACTOR);
+        if limit == u64::MAX {
+            break;
+        }
+    }
+    tier
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(run: u64, bytes: u64) -> RunRecord {
+        RunRecord { relation: 1, run, epoch: run, blocks: 1, rows: 1, bytes }
+    }
+
+    #[test]
+    fn a_full_tier_is_merged_and_nothing_else() {
+        let mut runs: Vec<_> = (0..7).map(|i| run(i, 1000)).collect();
+        runs.push(run(7, 100 << 20));
+        assert_eq!(choose(&runs), Choice::Nothing);
+        runs.push(run(8, 2000));
+        assert_eq!(choose(&runs), Choice::Merge(vec![0, 1, 2, 3, 4, 5, 6, 8]));
+    }
+
+    #[test]
+    fn any_number_of_appends_leaves_few_runs() {
+        let mut runs: Vec<RunRecord> = Vec::new();
+        let mut rewritten = 0;
+        for i in 0..10_000 {
+            runs.push(run(i, 50_000));
+            while let Choice::Merge(chosen) = choose(&runs) {
+                let bytes = runs.iter().filter(|r| chosen.contains(&r.run)).map(|r| r.bytes).sum();
+                runs.retain(|r| !chosen.contains(&r.run));
+                rewritten += bytes;
+                runs.push(run(chosen[0], bytes));
+            }
+        }
+        assert!(runs.len() <= TIER_RUNS * 6, "{}", runs.len());
+        assert!(rewritten < 6 * 10_000 * 50_000, "{rewritten}");
+    }
+}

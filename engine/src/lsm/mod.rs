@@ -1,0 +1,32 @@
+//! The store: columnar blocks in fjall, and the small records that say which of them exist.
+//!
+//! A *run* is a sorted sequence of blocks of one relation; its blocks are keyed by relation, run and
+//! position, and its record in the `meta` keyspace makes it exist. Blocks are written first, in any
+//! order; then one atomic, fsynced batch adds the run's record together with offsets, error rows and the
+//! epoch's number ([`Store::commit`]).
+//!
+//! Invariants:
+//! - Blocks without a run record are invisible, and removed at the next start.
+//! - A [`Version`] never changes. The blocks of a run stay until no version that names it is in use.
+//! - After a failed commit nothing more is written by this process: what is on disk is unknown, and the
+//!   next start reads it.
+
+mod block;
+mod compaction;
+mod merge;
+mod owner;
+mod record;
+mod run;
+mod store;
+mod version;
+
+pub use block::BlockReader;
+pub use compaction::{Choice, choose};
+pub use merge::{Batches, Merge};
+pub use owner::Ownership;
+pub use record::{
+    CursorRecord, ErrorRow, GapRecord, RelationKind, RelationRecord, RunRecord, SplitRecord, Totals,
+};
+pub use run::RunWriter;
+pub use store::{Change, Store, StoreOptions, Stored};
+pub use version::{Run, Version};

@@ -1,0 +1,359 @@
+//! The store itself: opening, the one atomic commit, and reading blocks back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arrow::array::RecordBatch;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+
+use super::record::{
+    CursorRecord, EpochRecord, ErrorRow, FORMAT, GapRecord, RelationRecord, RunRecord, SplitRecord, Totals,
+    from_bytes, key, to_bytes,
+};
+use super::version::{Garbage, Run, Version};
+use super::{BlockReader, Ownership, RunWriter};
+use crate::clock;
+use crate::error::{Error, Kind, Result};
+
+/// Error rows in one value of the `errors` keyspace.
+const ERRORS_PER_VALUE: usize = 256;
+
+/// Blocks that one commit deletes at most; the rest waits for the next.
+const GARBAGE_BLOCKS_MAX: u32 = 4096;
+
+/// fjall's journal, write buffer and cache, for a memory budget.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Bytes for the block cache and the write buffers together.
+    pub memory_bytes: u64,
+    /// Who holds the directory, told to others that want it.
+    pub owner: String,
+}
+
+/// Columnar runs and the records beside them, in one directory.
+pub struct Store {
+    dir: PathBuf,
+    db: Database,
+    meta: Keyspace,
+    blocks: Keyspace,
+    errors: Keyspace,
+    current: RwLock<Arc<Version>>,
+    /// The relations there are; held for the length of a commit.
+    committing: Mutex<BTreeSet<u32>>,
+    next_run: AtomicU64,
+    garbage: Garbage,
+    poisoned: AtomicBool,
+    _owner: Ownership,
+}
+
+/// The records found at open, as far as they are not in the [`Version`].
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub relations: Vec<RelationRecord>,
+    pub cursors: Vec<CursorRecord>,
+    pub splits: BTreeMap<u32, Vec<SplitRecord>>,
+    pub totals: BTreeMap<u32, Totals>,
+}
+
+/// Everything that one commit changes, at once or not at all.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Gives the commit the next epoch's number.
+    pub closes_epoch: bool,
+    pub add_runs: Vec<RunRecord>,
+    pub remove_runs: Vec<(u32, u64)>,
+    pub put_relations: Vec<RelationRecord>,
+    /// Removes the definition, the totals and the runs.
+    pub delete_relations: Vec<u32>,
+    pub put_cursors: Vec<CursorRecord>,
+    /// Removes the cursor and its splits.
+    pub delete_cursors: Vec<u32>,
+    pub put_splits: Vec<(u32, SplitRecord)>,
+    pub put_totals: Vec<(u32, Totals)>,
+    /// Their epoch is set by the commit.
+    pub errors: Vec<ErrorRow>,
+    /// Their epoch is set by the commit.
+    pub gaps: Vec<GapRecord>,
+}
+
+impl Store {
+    /// Opens or creates the store in `dir`, and removes what a commit that never came left behind.
+    pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Arc<Self>, Stored)> {
+        let failed = |e: fjall::Error| Error::io(format!("opening the store in {}", dir.display()), e);
+        std::fs::create_dir_all(dir).map_err(|e| Error::io(format!("creating {}", dir.display()), e))?;
+        let owner = Ownership::take(dir, &options.owner)?;
+        let share = options.memory_bytes;
+        let db = Database::builder(dir.join("store"))
+            .cache_size((share / 4).max(8 << 20))
+            .worker_threads(2)
+            .open()
+            .map_err(failed)?;
+        let small = || KeyspaceCreateOptions::default().max_memtable_size(8 << 20);
+        let memtable_bytes = (share / 8).clamp(8 << 20, 64 << 20);
+        let large = move || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(memtable_bytes)
+                .with_kv_separation(Some(
+                    KvSeparationOptions::default()
+                        .compression(fjall::CompressionType::None)
+                        .separation_threshold(1024),
+                ))
+                .data_block_compression_policy(fjall::config::CompressionPolicy::disabled())
+        };
+        let meta = db.keyspace("meta", small).map_err(failed)?;
+        let blocks = db.keyspace("blocks", large).map_err(failed)?;
+        let errors = db.keyspace("errors", small).map_err(failed)?;
+        let mut store = Self {
+            dir: dir.to_path_buf(),
+            db,
+            meta,
+            blocks,
+            errors,
+            current: RwLock::default(),
+            committing: Mutex::default(),
+            next_run: AtomicU64::new(1),
+            garbage: Garbage::default(),
+            poisoned: AtomicBool::new(false),
+            _owner: owner,
+        };
+        store.check_format()?;
+        let stored = store.recover()?;
+        Ok((Arc::new(store), stored))
+    }
+
+    fn check_format(&self) -> Result<()> {
+        match self.meta.get(key::FORMAT).map_err(read_failed)? {
+            None => self.meta.insert(key::FORMAT, to_bytes(&FORMAT)).map_err(write_failed),
+            Some(bytes) => match from_bytes::<u32>("the format", &bytes)? {
+                FORMAT => Ok(()),
+                other => Err(Error::invalid(format!(
+                    "{} has format {other}, this version reads format {FORMAT}",
+                    self.dir.display()
+                ))),
+            },
+        }
+    }
+
+    fn recover(&mut self) -> Result<Stored> {
+        let mut version = Version::default();
+        if let Some(bytes) = self.meta.get(key::EPOCH).map_err(read_failed)? {
+            let newest: EpochRecord = from_bytes("epochs", &bytes)?;
+            version.epoch = newest.epoch;
+            version.committed_at_us = newest.at_us;
+        }
+        let mut runs: Vec<RunRecord> = self.records(key::RUNS, "runs")?.into_iter().map(|(_, r)| r).collect();
+        runs.sort_by_key(|r| r.run);
+        let known: BTreeSet<(u32, u64)> = runs.iter().map(|r| (r.relation, r.run)).collect();
+        let mut newest = runs.last().map_or(0, |r| r.run);
+        for run in runs {
+            version.add(Run::new(run, &self.garbage));
+        }
+        for item in self.blocks.iter() {
+            let block = item.key().map_err(read_failed)?;
+            let run =
+                key::run_of_block(&block).ok_or_else(|| Error::corrupt("a block has a malformed key"))?;
+            newest = newest.max(run.1);
+            if !known.contains(&run) {
+                self.blocks.remove(block).map_err(write_failed)?;
+            }
+        }
+        self.next_run = AtomicU64::new(newest + 1);
+        self.current = RwLock::new(Arc::new(version));
+        let mut stored = Stored::default();
+        stored.relations = self.records(key::RELATIONS, "relations")?.into_iter().map(|(_, r)| r).collect();
+        self.committing = Mutex::new(stored.relations.iter().map(|r: &RelationRecord| r.id).collect());
+        stored.cursors = self.records(key::CURSORS, "cursors")?.into_iter().map(|(_, r)| r).collect();
+        for (k, split) in self.records(key::SPLITS, "splits")? {
+            let cursor =
+                key::cursor_of_split(&k).ok_or_else(|| Error::corrupt("a split has a malformed key"))?;
+            stored.splits.entry(cursor).or_default().push(split);
+        }
+        for (k, totals) in self.records(key::TOTALS, "totals")? {
+            let source =
+                key::cursor_of_split(&k).ok_or_else(|| Error::corrupt("totals have a malformed key"))?;
+            stored.totals.insert(source, totals);
+        }
+        Ok(stored)
+    }
+
+    fn records<T: serde::de::DeserializeOwned>(
+        &self,
+        family: [u8; 1],
+        what: &str,
+    ) -> Result<Vec<(Vec<u8>, T)>> {
+        let read = |item: fjall::Guard| -> Result<(Vec<u8>, T)> {
+            let (k, v) = item.into_inner().map_err(read_failed)?;
+            Ok((k.to_vec(), from_bytes(what, &v)?))
+        };
+        self.meta.prefix(family).map(read).collect()
+    }
+
+    /// The directory everything is in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn blocks(&self) -> &Keyspace {
+        &self.blocks
+    }
+
+    /// The newest version.
+    pub fn version(&self) -> Arc<Version> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins a new run of a relation; it exists only when its record is committed.
+    pub fn run_writer(&self, relation: u32) -> RunWriter<'_> {
+        RunWriter::new(self, relation, self.next_run.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes a change durable, then visible. Blocks written before the call become durable with it.
+    ///
+    /// # Errors
+    /// [`Kind::Closed`] after any commit has failed.
+    pub fn commit(&self, mut change: Change) -> Result<Arc<Version>> {
+        let mut relations = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::new(Kind::Closed, "a write to the store failed before; it takes no more")
+                .with_hint("restart the process: it goes on from the last durable epoch"));
+        }
+        let mut version = Version::clone(&self.version());
+        if change.closes_epoch {
+            version.epoch += 1;
+            version.committed_at_us = clock::unix_micros();
+        }
+        relations.extend(change.put_relations.iter().map(|r| r.id));
+        relations.retain(|id| !change.delete_relations.contains(id));
+        // A relation may be dropped while rows or a compaction of it are on their way.
+        change.add_runs.retain(|r| relations.contains(&r.relation));
+        change.add_runs.iter_mut().filter(|r| r.epoch == 0).for_each(|r| r.epoch = version.epoch);
+        let dropped = self.apply(&mut version, &change);
+        let result = self.write(&version, &mut change, &dropped);
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result?;
+        let version = Arc::new(version);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = version.clone();
+        Ok(version)
+    }
+
+    /// The new version's runs; the answer are the runs of deleted relations.
+    fn apply(&self, version: &mut Version, change: &Change) -> Vec<Arc<Run>> {
+        for &(relation, run) in &change.remove_runs {
+            version.remove(relation, run);
+        }
+        for run in &change.add_runs {
+            version.add(Run::new(run.clone(), &self.garbage));
+        }
+        change.delete_relations.iter().flat_map(|&r| version.remove_relation(r)).collect()
+    }
+
+    fn write(&self, version: &Version, change: &mut Change, dropped: &[Arc<Run>]) -> Result<()> {
+        let meta = &self.meta;
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        if change.closes_epoch {
+            let newest = EpochRecord { epoch: version.epoch, at_us: version.committed_at_us };
+            batch.insert(meta, key::EPOCH, to_bytes(&newest));
+        }
+        for run in &change.add_runs {
+            batch.insert(meta, key::run(run.relation, run.run), to_bytes(run));
+        }
+        let removed = dropped.iter().map(|r| (r.record.relation, r.record.run));
+        for (relation, run) in change.remove_runs.iter().copied().chain(removed) {
+            batch.remove(meta, key::run(relation, run));
+        }
+        for relation in &change.put_relations {
+            batch.insert(meta, key::relation(relation.id), to_bytes(relation));
+        }
+        for &id in &change.delete_relations {
+            batch.remove(meta, key::relation(id));
+            batch.remove(meta, key::totals(id));
+        }
+        for cursor in &change.put_cursors {
+            batch.insert(meta, key::cursor(cursor.id), to_bytes(cursor));
+        }
+        for &id in &change.delete_cursors {
+            batch.remove(meta, key::cursor(id));
+            for item in meta.prefix(key::splits(id)) {
+                batch.remove(meta, item.key().map_err(read_failed)?);
+            }
+        }
+        for (cursor, split) in &change.put_splits {
+            batch.insert(meta, key::split(*cursor, &split.split.id), to_bytes(split));
+        }
+        for (source, totals) in &change.put_totals {
+            batch.insert(meta, key::totals(*source), to_bytes(totals));
+        }
+        for (row, number) in change.gaps.iter_mut().zip(0..) {
+            row.epoch = version.epoch;
+            batch.insert(meta, key::gap(version.epoch, number), to_bytes(row));
+        }
+        change.errors.iter_mut().for_each(|row| row.epoch = version.epoch);
+        for (rows, number) in change.errors.chunks(ERRORS_PER_VALUE).zip(0..) {
+            batch.insert(&self.errors, key::errors(version.epoch, number), to_bytes(&rows));
+        }
+        self.collect_garbage(&mut batch);
+        batch.commit().map_err(write_failed)
+    }
+
+    /// Deletes blocks that no version names any more.
+    fn collect_garbage(&self, batch: &mut fjall::OwnedWriteBatch) {
+        let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blocks = 0;
+        while let Some(run) = garbage.pop() {
+            for position in 0..run.blocks {
+                batch.remove(&self.blocks, key::block(run.relation, run.run, position));
+            }
+            blocks += run.blocks;
+            if blocks > GARBAGE_BLOCKS_MAX {
+                break;
+            }
+        }
+    }
+
+    /// The batches of a run, in order. The run stays while the iterator lives.
+    pub fn read(self: &Arc<Self>, run: &Arc<Run>, reader: BlockReader) -> super::Batches {
+        let (store, run) = (self.clone(), run.clone());
+        Box::new((0..run.record.blocks).map(move |position| store.read_block(&run.record, position, &reader)))
+    }
+
+    fn read_block(&self, run: &RunRecord, position: u32, reader: &BlockReader) -> Result<RecordBatch> {
+        let bytes = self.blocks.get(key::block(run.relation, run.run, position)).map_err(read_failed)?;
+        let bytes = bytes.ok_or_else(|| {
+            Error::corrupt(format!(
+                "block {position} of run {} of relation {} is missing",
+                run.run, run.relation
+            ))
+        })?;
+        reader.decode(&bytes)
+    }
+
+    /// All error rows up to an epoch, oldest first.
+    pub fn errors(&self, epoch: u64) -> impl Iterator<Item = Result<ErrorRow>> + Send + use<> {
+        let end = key::errors(epoch.saturating_add(1), 0);
+        self.errors.range(key::errors(0, 0)..end).flat_map(|item| {
+            let rows = item.into_inner().map_err(read_failed);
+            match rows.and_then(|(_, v)| from_bytes::<Vec<ErrorRow>>("errors", &v)) {
+                Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
+                Err(e) => vec![Err(e)],
+            }
+        })
+    }
+
+    /// All gaps up to an epoch, oldest first.
+    pub fn gaps(&self, epoch: u64) -> Result<Vec<GapRecord>> {
+        let gaps = self.records::<GapRecord>(key::GAPS, "gaps")?;
+        Ok(gaps.into_iter().map(|(_, gap)| gap).filter(|g| g.epoch <= epoch).collect())
+    }
+}
+
+fn read_failed(e: fjall::Error) -> Error {
+    Error::io("reading the store", e)
+}
+
+fn write_failed(e: fjall::Error) -> Error {
+    Error::io("writing to the store", e)
+}

@@ -1,0 +1,38 @@
+//! Compaction in the background: asks for a choice, carries it out, commits it.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::lsm::{Batches, BlockReader, Change, Choice, Merge, Run, RunRecord, Store, choose};
+use crate::rollup::Layout;
+
+/// Does the most urgent compaction of a view. False if there was nothing to do.
+///
+/// Stops without effect, and true, as soon as `cancelled` says so.
+pub fn compact(
+    store: &Arc<Store>,
+    view: u32,
+    layout: &Arc<Layout>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<bool> {
+    let version = store.version();
+    let runs = version.runs(view);
+    let records: Vec<RunRecord> = runs.iter().map(|r| r.record.clone()).collect();
+    let Choice::Merge(chosen) = choose(&records) else {
+        return Ok(false);
+    };
+    let chosen: Vec<&Arc<Run>> = runs.iter().filter(|r| chosen.contains(&r.record.run)).collect();
+    let epoch = chosen.iter().map(|r| r.record.epoch).max().unwrap_or(0);
+    let inputs: Vec<Batches> = chosen.iter().map(|r| store.read(r, BlockReader::default())).collect();
+    let mut run = store.run_writer(view);
+    for batch in Merge::new(layout.clone(), inputs) {
+        if cancelled() {
+            return Ok(true);
+        }
+        run.write(batch?)?;
+    }
+    let merged = run.finish(epoch)?;
+    let remove_runs = chosen.iter().map(|r| (view, r.record.run)).collect();
+    store.commit(Change { add_runs: merged.into_iter().collect(), remove_runs, ..Change::default() })?;
+    Ok(true)
+}

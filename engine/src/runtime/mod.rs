@@ -1,0 +1,23 @@
+//! The engine at work: pipelines and their committers, the supervisor that starts and stops them,
+//! compaction in the background, and snapshots to read from.
+
+mod compactor;
+mod engine;
+mod kept;
+mod options;
+mod pipeline;
+mod report;
+mod snapshot;
+mod state;
+mod status;
+mod supervisor;
+
+pub use engine::{CreatedView, Engine, StoredRelation};
+pub use options::Options;
+pub use snapshot::{BatchIter, ErrorRow, GapRow, RowPart, Snapshot};
+pub use status::{
+    EPOCHS_MAX, EpochStatus, OperatorStatus, PipelineState, SourceStatus, SplitStatus, Status, ViewState,
+    ViewStatus,
+};
+
+pub use crate::lsm::RelationKind;

@@ -1,0 +1,52 @@
+//! What an engine is told at its start, and how its one memory budget is divided.
+
+use std::time::Duration;
+
+/// The smallest budget an engine works with.
+const MEMORY_BYTES_MIN: u64 = 64 << 20;
+
+/// Options of an engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// One budget for the process; no less than 64 MiB is used.
+    pub memory_bytes: u64,
+    /// Threads that fold, for each source.
+    pub workers: usize,
+    /// Time after which an epoch closes; it closes earlier when its states fill their share of memory.
+    pub epoch_interval: Duration,
+    /// Told to another process that wants the directory.
+    pub owner: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            memory_bytes: 1 << 30,
+            workers,
+            epoch_interval: Duration::from_secs(1),
+            owner: "siltstone".to_owned(),
+        }
+    }
+}
+
+impl Options {
+    fn budget(&self) -> u64 {
+        self.memory_bytes.max(MEMORY_BYTES_MIN)
+    }
+
+    /// For group tables while they fill; as much again may be on its way to the store.
+    pub fn fold_memory_bytes(&self) -> u64 {
+        self.budget() / 5
+    }
+
+    /// For the store's cache and write buffers.
+    pub fn store_memory_bytes(&self) -> u64 {
+        self.budget() / 5
+    }
+
+    /// For sorting, grouping and joining in queries; beyond it they spill or fail.
+    pub fn query_memory_bytes(&self) -> u64 {
+        self.budget() / 4
+    }
+}

@@ -1,0 +1,389 @@
+//! A pipeline: the workers of one cursor, and the committer that closes their epochs.
+//!
+//! The committer asks for a barrier when the interval has passed, a worker is full or idle, or it is told
+//! to stop; gathers what the workers give; and commits it while they fold on into fresh tables. So at
+//! most two epochs of states are in memory: one filling, one on its way to the store.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use crate::checkpoint::Stage;
+use crate::clock;
+use crate::connector::{Gap, Source, Split, SplitId};
+use crate::dataflow::{
+    Barrier, Control, Emission, FoldSpec, Graph, GraphSpec, Metrics, ViewError, Worker, WorkerSpec, divide,
+};
+use crate::error::{Error, Kind, Result};
+use crate::lsm::{
+    Batches, Change, ErrorRow, GapRecord, Merge, RunRecord, RunWriter, SplitRecord, Store, Version,
+};
+use crate::rollup::GroupTable;
+
+/// Emissions on their way from the workers of a pipeline to its committer.
+const EMISSIONS_MAX: usize = 16;
+
+/// Bytes of bad rows after which an epoch closes early.
+const BAD_BYTES_MAX: usize = 4 << 20;
+
+/// The longest wait for a worker's barrier without a look at whether the engine stops.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// What a pipeline is made of.
+pub struct PipelineSpec {
+    pub store: Arc<Store>,
+    pub cursor: u32,
+    pub source_id: u32,
+    pub source: Arc<dyn Source>,
+    pub graph: GraphSpec,
+    /// Not yet read to their end, with the end that this run reads to.
+    pub splits: Vec<SplitRecord>,
+    /// It ends by itself when all splits are read to their end.
+    pub ends: bool,
+    pub workers: usize,
+    pub fold_bytes: usize,
+    pub worker_count: Arc<AtomicUsize>,
+    pub interval: Duration,
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Who is told what a pipeline does. Called on its thread.
+pub trait Observer: Send + Sync {
+    /// Called under the store's commit: adds what else the epoch changes (totals).
+    fn before_commit(&self, closed: &Closed, change: &mut Change);
+    /// An epoch is durable and visible, or was empty (`version` is `None`).
+    fn closed(&self, closed: &Closed, version: Option<&Version>);
+    /// The pipeline's thread is about to end.
+    fn ended(&self, cursor: u32, outcome: Result<Stage>);
+}
+
+/// An epoch of one pipeline.
+#[derive(Debug, Default)]
+pub struct Closed {
+    pub cursor: u32,
+    pub rows: u64,
+    pub bad_rows: u64,
+    pub bytes: u64,
+    /// Splits that moved, as they are now.
+    pub splits: Vec<SplitRecord>,
+    pub commit_us: u64,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    control: Sender<Command>,
+    thread: Option<JoinHandle<()>>,
+    pub views: Vec<u32>,
+    /// For each worker, its operators.
+    pub metrics: Vec<Vec<Arc<Metrics>>>,
+    abandon: Arc<AtomicBool>,
+}
+
+enum Command {
+    Assign(Vec<SplitRecord>),
+    Stop,
+}
+
+impl Pipeline {
+    pub fn start(spec: PipelineSpec) -> Result<Self> {
+        let (control, commands) = unbounded();
+        let (out, emissions) = bounded(EMISSIONS_MAX);
+        let queue: Arc<Mutex<VecDeque<(Split, i64)>>> = Arc::default();
+        let views = spec.graph.views.iter().map(|v| v.id).collect();
+        let mut metrics = Vec::new();
+        let mut workers = Vec::new();
+        let commit = Metrics::new("commit");
+        for number in 0..spec.workers {
+            let graph = Graph::new(&spec.graph, spec.source.decoder()?)?;
+            let (read, exchange) = (Metrics::new("read"), Metrics::new("exchange"));
+            let mut all = vec![read.clone()];
+            all.extend(graph.metrics());
+            all.push(exchange.clone());
+            metrics.push(all);
+            let (control, messages) = unbounded();
+            let worker = Worker::new(WorkerSpec {
+                number,
+                reader: spec.source.reader()?,
+                graph,
+                queue: queue.clone(),
+                control: messages,
+                out: out.clone(),
+                fold_bytes: spec.fold_bytes,
+                workers: spec.worker_count.clone(),
+                skips_gaps: spec.source.skips_gaps(),
+                read,
+                exchange,
+            });
+            let thread = clock::spawn(format!("fold {}.{number}", spec.cursor), move || worker.run())?;
+            workers.push((control, thread));
+        }
+        if let Some(first) = metrics.first_mut() {
+            first.push(commit.clone());
+        }
+        let abandon = Arc::new(AtomicBool::new(false));
+        let name = format!("commit {}", spec.cursor);
+        let committer = Committer {
+            splits: BTreeMap::new(),
+            epoch: 0,
+            last: clock::now(),
+            queue,
+            workers,
+            emissions,
+            commands,
+            commit,
+            abandon: abandon.clone(),
+            spec,
+        };
+        let thread = Some(clock::spawn(name, move || committer.run())?);
+        Ok(Self { control, thread, views, metrics, abandon })
+    }
+
+    /// Gives it splits that were found while it runs.
+    pub fn assign(&self, splits: Vec<SplitRecord>) {
+        // A pipeline that has ended has nobody left to read them; the next one will.
+        let _ = self.control.send(Command::Assign(splits));
+    }
+
+    /// Closes the last epoch and ends the pipeline; waits until it has.
+    pub fn stop(mut self) {
+        let _ = self.control.send(Command::Stop);
+        self.join();
+    }
+
+    /// Ends the pipeline without closing its epoch: what it folds is no longer wanted.
+    pub fn abandon(mut self) {
+        self.abandon.store(true, Ordering::Release);
+        let _ = self.control.send(Command::Stop);
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was reported by its own hook; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Committer {
+    spec: PipelineSpec,
+    splits: BTreeMap<SplitId, SplitRecord>,
+    queue: Arc<Mutex<VecDeque<(Split, i64)>>>,
+    workers: Vec<(Sender<Control>, JoinHandle<()>)>,
+    emissions: Receiver<Emission>,
+    commands: Receiver<Command>,
+    commit: Arc<Metrics>,
+    abandon: Arc<AtomicBool>,
+    epoch: u64,
+    last: Instant,
+}
+
+/// What the workers have given for the epoch that is open.
+#[derive(Default)]
+struct Open<'s> {
+    groups: BTreeMap<u32, Vec<GroupTable>>,
+    kept: Option<RunWriter<'s>>,
+    bad: Vec<ViewError>,
+    bad_bytes: usize,
+    gaps: Vec<Gap>,
+    barriers: Vec<Barrier>,
+    due: bool,
+}
+
+impl Committer {
+    fn run(mut self) {
+        let outcome = self.work();
+        for (control, _) in &self.workers {
+            let _ = control.send(Control::Stop);
+        }
+        // Workers blocked on a full channel go on when it has no reader.
+        let (_, closed) = bounded(0);
+        self.emissions = closed;
+        for (control, thread) in self.workers.drain(..) {
+            drop(control);
+            let _ = thread.join();
+        }
+        self.spec.observer.ended(self.spec.cursor, outcome);
+    }
+
+    fn work(&mut self) -> Result<Stage> {
+        let splits = std::mem::take(&mut self.spec.splits);
+        self.assign(splits);
+        let store = self.spec.store.clone();
+        // Nothing to read: the first epoch need not wait.
+        let mut open = Open { due: self.splits.is_empty() && self.spec.ends, ..Open::default() };
+        loop {
+            let stop = self.wait_until_due(&store, &mut open)?;
+            if self.abandon.load(Ordering::Acquire) {
+                return Ok(Stage::Stopped);
+            }
+            let barriers = self.close(&store, &mut open)?;
+            if self.abandon.load(Ordering::Acquire) {
+                return Ok(Stage::Stopped);
+            }
+            let idle = barriers.iter().all(|b| b.idle) && self.splits.values().all(|s| s.finished);
+            if stop {
+                return Ok(if idle && self.spec.ends { Stage::Finished } else { Stage::Stopped });
+            }
+            if idle && self.spec.ends {
+                return Ok(Stage::Finished);
+            }
+        }
+    }
+
+    /// Splits that have an end by nature are taken by whichever worker is free, in order; the others are
+    /// divided for good.
+    fn assign(&mut self, splits: Vec<SplitRecord>) {
+        let (queued, fixed): (Vec<_>, Vec<_>) =
+            splits.iter().map(|s| (s.split.clone(), s.offset)).partition(|_| self.spec.source.is_bounded());
+        self.splits.extend(splits.into_iter().map(|s| (s.split.id.clone(), s)));
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).extend(queued);
+        for (worker, share) in divide(fixed, self.workers.len()) {
+            for (split, from) in share {
+                let _ = self.workers[worker].0.send(Control::Assign(split, from));
+            }
+        }
+    }
+
+    /// Takes emissions until the epoch should close; true if the pipeline is to stop behind it.
+    fn wait_until_due<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<bool> {
+        let deadline = self.last + self.spec.interval;
+        loop {
+            while let Ok(command) = self.commands.try_recv() {
+                match command {
+                    Command::Assign(splits) => self.assign(splits),
+                    Command::Stop => return Ok(true),
+                }
+            }
+            if open.due {
+                return Ok(false);
+            }
+            let wait = deadline.saturating_duration_since(clock::now()).min(WAIT);
+            match self.emissions.recv_timeout(wait) {
+                Ok(emission) => self.take(store, open, emission)?,
+                Err(RecvTimeoutError::Timeout) if clock::now() >= deadline => return Ok(false),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+            }
+        }
+    }
+
+    fn take<'s>(&self, store: &'s Store, open: &mut Open<'s>, emission: Emission) -> Result<()> {
+        match emission {
+            Emission::Groups { view, table } => open.groups.entry(view).or_default().push(table),
+            Emission::Kept(batch) => {
+                open.kept.get_or_insert_with(|| store.run_writer(self.spec.source_id)).write_block(&batch)?;
+            }
+            Emission::Bad(rows) => {
+                let bytes = |e: &ViewError| e.row.raw.as_ref().map_or(0, Vec::len) + e.row.reason.len() + 64;
+                open.bad_bytes += rows.iter().map(bytes).sum::<usize>();
+                open.bad.extend(rows);
+                open.due |= open.bad_bytes > BAD_BYTES_MAX;
+            }
+            Emission::Gap(gap) => {
+                open.gaps.push(gap);
+                open.due = true;
+            }
+            Emission::Full | Emission::Idle => open.due = true,
+            Emission::Barrier(barrier) => open.barriers.push(barrier),
+            Emission::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Barrier, gather, commit.
+    fn close<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<Vec<Barrier>> {
+        let start = clock::now();
+        self.epoch += 1;
+        for (control, _) in &self.workers {
+            control.send(Control::Barrier(self.epoch)).map_err(|_| gone())?;
+        }
+        while open.barriers.len() < self.workers.len() {
+            match self.emissions.recv_timeout(WAIT) {
+                Ok(emission) => self.take(store, open, emission)?,
+                Err(RecvTimeoutError::Timeout) if self.abandon.load(Ordering::Acquire) => {
+                    return Ok(Vec::new());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+            }
+        }
+        let mut open = std::mem::take(open);
+        let barriers = std::mem::take(&mut open.barriers);
+        self.last = clock::now();
+        self.commit(store, open, &barriers, start)?;
+        Ok(barriers)
+    }
+
+    fn commit(&mut self, store: &Store, open: Open<'_>, barriers: &[Barrier], start: Instant) -> Result<()> {
+        let mut closed = Closed { cursor: self.spec.cursor, ..Closed::default() };
+        for barrier in barriers {
+            closed.rows += barrier.rows;
+            closed.splits.extend(self.advance(barrier));
+        }
+        closed.bad_rows = open.bad.iter().filter(|e| e.view.is_none()).count() as u64;
+        if closed.splits.is_empty() && open.bad.is_empty() && open.gaps.is_empty() {
+            self.spec.observer.closed(&closed, None);
+            return Ok(());
+        }
+        let mut change = Change { closes_epoch: true, ..Change::default() };
+        for (view, tables) in open.groups {
+            change.add_runs.extend(self.write_groups(store, view, tables)?);
+        }
+        if let Some(kept) = open.kept {
+            change.add_runs.extend(kept.finish(0)?);
+        }
+        closed.bytes = change.add_runs.iter().map(|r| r.bytes).sum();
+        change.put_splits = closed.splits.iter().map(|s| (self.spec.cursor, s.clone())).collect();
+        let source = self.spec.source_id;
+        let error = |e: ViewError| ErrorRow { epoch: 0, source, view: e.view, row: e.row };
+        change.errors = open.bad.into_iter().map(error).collect();
+        let at_us = clock::unix_micros();
+        change.gaps = open.gaps.into_iter().map(|gap| GapRecord { epoch: 0, source, at_us, gap }).collect();
+        self.spec.observer.before_commit(&closed, &mut change);
+        let version = store.commit(change)?;
+        closed.commit_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.commit.add(closed.rows, closed.commit_us, 0);
+        self.spec.observer.closed(&closed, Some(&version));
+        Ok(())
+    }
+
+    /// The splits that a barrier moves, as they are after it.
+    fn advance(&mut self, barrier: &Barrier) -> Vec<SplitRecord> {
+        let mut moved: BTreeMap<SplitId, SplitRecord> = BTreeMap::new();
+        for (id, &offset) in &barrier.progress {
+            if let Some(split) = self.splits.get_mut(id) {
+                split.offset = offset;
+                moved.insert(id.clone(), split.clone());
+            }
+        }
+        for id in &barrier.finished {
+            if let Some(split) = self.splits.get_mut(id) {
+                split.finished = true;
+                split.offset = split.split.end.map_or(split.offset, |end| end.max(split.offset));
+                moved.insert(id.clone(), split.clone());
+            }
+        }
+        moved.into_values().collect()
+    }
+
+    fn write_groups(&self, store: &Store, view: u32, tables: Vec<GroupTable>) -> Result<Option<RunRecord>> {
+        let spec: &FoldSpec = (self.spec.graph.views.iter().find(|v| v.id == view)).ok_or_else(|| {
+            Error::corrupt(format!("groups of view {view}, which the pipeline does not feed"))
+        })?;
+        let inputs = tables.into_iter().map(|t| Box::new(t.drain()) as Batches).collect();
+        let mut run = store.run_writer(view);
+        for batch in Merge::new(spec.layout.clone(), inputs) {
+            run.write(batch?)?;
+        }
+        run.finish(0)
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::Closed, "a worker ended unexpectedly")
+}

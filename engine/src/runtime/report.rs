@@ -1,0 +1,98 @@
+//! The state as a report: what the system tables and the progress line show.
+
+use super::state::{CursorState, Shared, SourceState, State};
+use super::{OperatorStatus, PipelineState, SourceStatus, SplitStatus, Status, ViewState, ViewStatus};
+use crate::checkpoint::Stage;
+use crate::clock;
+use crate::lsm::Version;
+
+/// Reads everything under one lock.
+pub fn report(shared: &Shared) -> Status {
+    let state = shared.state();
+    let version = shared.store.version();
+    let mut status =
+        Status { epoch: version.epoch, epochs: state.epochs.iter().cloned().collect(), ..Status::default() };
+    for source in state.sources.values() {
+        status.sources.push(source_status(source, &version));
+        cursor_status(source, &source.main, "main", &mut status);
+        if let Some(backfill) = &source.backfill {
+            cursor_status(source, &backfill.cursor, "backfill", &mut status);
+        }
+    }
+    status.views = view_statuses(&state, &version);
+    status
+}
+
+fn source_status(source: &SourceState, version: &Version) -> SourceStatus {
+    let definition = source.attached.as_ref().map(|a| &a.definition);
+    let runs = version.runs(source.record.id);
+    SourceStatus {
+        id: source.record.id,
+        name: source.record.name.clone(),
+        connector: definition.map(|d| d.connector.clone()).unwrap_or_default(),
+        keeps_rows: definition.is_some_and(|d| d.keeps_rows),
+        state: match (&source.failure, source.main.stage) {
+            (Some(_), _) => PipelineState::Failed,
+            (None, Stage::Stopped) => PipelineState::Idle,
+            (None, Stage::Running) => PipelineState::Running,
+            (None, Stage::Finished) => PipelineState::Finished,
+        },
+        error: source.failure.as_ref().map(ToString::to_string),
+        rows: source.totals.rows,
+        bad_rows: source.totals.bad_rows,
+        kept_rows: runs.iter().map(|r| r.record.rows).sum(),
+        kept_bytes: runs.iter().map(|r| r.record.bytes).sum(),
+    }
+}
+
+fn cursor_status(source: &SourceState, cursor: &CursorState, name: &'static str, status: &mut Status) {
+    for split in cursor.splits.values() {
+        status.splits.push(SplitStatus {
+            source: source.record.id,
+            source_name: source.record.name.clone(),
+            split: split.split.id.clone(),
+            cursor: name,
+            start: split.split.start,
+            offset: split.offset,
+            end: split.split.end.or_else(|| cursor.ends.get(&split.split.id).copied()),
+            finished: split.finished,
+        });
+    }
+    for (worker, all) in cursor.pipeline.iter().flat_map(|p| p.metrics.iter().enumerate()) {
+        for metrics in all {
+            let (rows, busy_us, blocked_us) = metrics.read();
+            status.operators.push(OperatorStatus {
+                source_name: source.record.name.clone(),
+                cursor: name,
+                worker,
+                operator: metrics.operator.clone(),
+                rows,
+                busy_us,
+                blocked_us,
+            });
+        }
+    }
+}
+
+fn view_statuses(state: &State, version: &Version) -> Vec<ViewStatus> {
+    let now = clock::unix_micros();
+    let view = |view: &super::state::ViewEntry| {
+        let runs = version.runs(view.record.id);
+        let id = view.record.source.unwrap_or_default();
+        let source = state.sources.get(&id);
+        let current = view.record.cursor == Some(id);
+        ViewStatus {
+            id: view.record.id,
+            name: view.record.name.clone(),
+            source: id,
+            source_name: source.map(|s| s.record.name.clone()).unwrap_or_default(),
+            state: if current { ViewState::Current } else { ViewState::Backfilling },
+            rows: runs.iter().map(|r| r.record.rows).sum(),
+            bytes: runs.iter().map(|r| r.record.bytes).sum(),
+            runs: runs.len() as u64,
+            epoch: runs.iter().map(|r| r.record.epoch).max().unwrap_or(0),
+            freshness_us: source.map_or(0, |s| (now - s.fresh_at_us).max(0)),
+        }
+    };
+    state.views.values().map(view).collect()
+}

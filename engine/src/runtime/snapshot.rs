@@ -1,0 +1,159 @@
+//! Reading: one epoch, pinned for as long as the snapshot lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::state::AttachedView;
+use crate::connector::{BadRow, Gap, SourceDefinition};
+use crate::error::{Error, Kind, Result};
+use crate::lsm::{Batches, BlockReader, Merge, Run, Store, Version};
+use crate::rollup::GroupTable;
+
+/// A blocking sequence of batches.
+pub type BatchIter = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+/// Every view and table at one epoch.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(super) store: Arc<Store>,
+    pub(super) version: Arc<Version>,
+    pub(super) views: Arc<BTreeMap<u32, AttachedView>>,
+    pub(super) tables: Arc<BTreeMap<u32, (String, Arc<SourceDefinition>)>>,
+}
+
+/// A part of a table's kept rows that can be read by itself.
+#[derive(Clone, Debug)]
+pub struct RowPart {
+    pub rows: u64,
+    /// Encoded bytes.
+    pub bytes: u64,
+    run: Arc<Run>,
+}
+
+/// A row of `siltstone.errors`.
+#[derive(Clone, Debug)]
+pub struct ErrorRow {
+    pub epoch: u64,
+    pub source: u32,
+    pub source_name: String,
+    /// Good for the source, bad for this view alone.
+    pub view: Option<String>,
+    pub row: BadRow,
+}
+
+/// A row of `siltstone.gaps`.
+#[derive(Clone, Debug)]
+pub struct GapRow {
+    pub epoch: u64,
+    pub source_name: String,
+    /// Microseconds since 1970 UTC.
+    pub at_us: i64,
+    pub gap: Gap,
+}
+
+impl Snapshot {
+    pub fn epoch(&self) -> u64 {
+        self.version.epoch
+    }
+
+    /// When the epoch became visible, microseconds since 1970 UTC.
+    pub fn committed_at_us(&self) -> i64 {
+        self.version.committed_at_us
+    }
+
+    /// The groups of a view, each once and in key order, with the columns of
+    /// [`crate::rollup::ViewDefinition::schema`] that `projection` names.
+    pub fn scan_view(&self, view: u32, projection: Option<&[usize]>) -> Result<BatchIter> {
+        let attached = self.views.get(&view);
+        let attached =
+            attached.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no view {view}")))?;
+        let layout = attached.layout.clone();
+        let runs = self.version.runs(view);
+        if runs.is_empty() && layout.keys.is_empty() {
+            return Ok(Box::new(std::iter::once(self.empty_group(attached, projection))));
+        }
+        let inputs: Vec<Batches> = runs.iter().map(|r| self.store.read(r, BlockReader::default())).collect();
+        let projection = projection.map(<[usize]>::to_vec);
+        let merge = Merge::new(layout.clone(), inputs);
+        Ok(Box::new(merge.map(move |batch| layout.finish(&batch?, projection.as_deref()))))
+    }
+
+    /// An aggregate without keys has one row even where nothing was folded.
+    fn empty_group(&self, view: &AttachedView, projection: Option<&[usize]>) -> Result<RecordBatch> {
+        let mut table = GroupTable::new(view.layout.clone())?;
+        let none = |t: &arrow::datatypes::DataType| Some(arrow::array::new_null_array(t, 1));
+        let arguments: Vec<_> = (view.definition.aggregates.iter())
+            .map(|a| {
+                let values = a.argument.as_ref().and_then(|e| none(e.data_type()));
+                (values, Some(arrow::buffer::BooleanBuffer::new_unset(1)))
+            })
+            .collect();
+        table.fold(1, Vec::new(), &arguments)?;
+        view.layout.finish(&table.take()?, projection)
+    }
+
+    /// The kept rows of a table, in parts that may be read in parallel.
+    pub fn row_parts(&self, table: u32) -> Result<Vec<RowPart>> {
+        if !self.tables.contains_key(&table) {
+            return Err(Error::new(Kind::NotFound, format!("there is no table {table}")));
+        }
+        let part =
+            |run: &Arc<Run>| RowPart { rows: run.record.rows, bytes: run.record.bytes, run: run.clone() };
+        Ok(self.version.runs(table).iter().map(part).collect())
+    }
+
+    /// The rows of a part, with the table's columns that `projection` names.
+    pub fn scan_rows(&self, part: &RowPart, projection: Option<&[usize]>) -> Result<BatchIter> {
+        let Some(wanted) = projection else {
+            return Ok(self.store.read(&part.run, BlockReader::default()));
+        };
+        // A block is decoded in its own column order.
+        let mut sorted = wanted.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let places: Vec<usize> = wanted.iter().filter_map(|i| sorted.binary_search(i).ok()).collect();
+        let batches = self.store.read(&part.run, BlockReader::new(Some(&sorted)));
+        Ok(Box::new(batches.map(move |batch| Ok(batch?.project(&places)?))))
+    }
+
+    /// Rows kept of a table.
+    pub fn row_count(&self, table: u32) -> u64 {
+        self.version.runs(table).iter().map(|r| r.record.rows).sum()
+    }
+
+    /// Groups of a view, counted once for each run that has them: at least as many as there are.
+    pub fn group_count_max(&self, view: u32) -> u64 {
+        self.version.runs(view).iter().map(|r| r.record.rows).sum()
+    }
+
+    /// All bad rows, oldest first.
+    pub fn errors(&self) -> Result<Box<dyn Iterator<Item = Result<ErrorRow>> + Send>> {
+        let tables = self.tables.clone();
+        let named = move |row: crate::lsm::ErrorRow| ErrorRow {
+            epoch: row.epoch,
+            source: row.source,
+            source_name: name(&tables, row.source),
+            view: row.view,
+            row: row.row,
+        };
+        Ok(Box::new(self.store.errors(self.version.epoch).map(move |row| row.map(&named))))
+    }
+
+    /// All gaps, oldest first.
+    pub fn gaps(&self) -> Result<Vec<GapRow>> {
+        let gaps = self.store.gaps(self.version.epoch)?;
+        let named = |g: crate::lsm::GapRecord| GapRow {
+            epoch: g.epoch,
+            source_name: name(&self.tables, g.source),
+            at_us: g.at_us,
+            gap: g.gap,
+        };
+        Ok(gaps.into_iter().map(named).collect())
+    }
+}
+
+fn name(tables: &BTreeMap<u32, (String, Arc<SourceDefinition>)>, source: u32) -> String {
+    tables.get(&source).map_or_else(|| format!("dropped source {source}"), |(name, _)| name.clone())
+}

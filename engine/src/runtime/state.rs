@@ -1,0 +1,202 @@
+//! What the engine holds in memory about each relation, and its view of the facts.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Sender;
+
+use super::pipeline::Pipeline;
+use super::{EpochStatus, Options};
+use crate::checkpoint::{Backfill, Facts, Stage};
+use crate::clock;
+use crate::connector::{Registry, Source, SourceDefinition, SplitId};
+use crate::error::{Error, Kind, Result};
+use crate::lsm::{RelationRecord, SplitRecord, Store, Totals};
+use crate::rollup::{Layout, ViewDefinition};
+
+/// What every thread of an engine shares.
+pub struct Shared {
+    pub store: Arc<Store>,
+    pub registry: Arc<Registry>,
+    pub options: Options,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub sources: BTreeMap<u32, SourceState>,
+    pub views: BTreeMap<u32, ViewEntry>,
+    pub next_id: u32,
+    /// Set by `start`: whether it is bounded.
+    pub started: Option<bool>,
+    pub stopping: bool,
+    pub epochs: VecDeque<EpochStatus>,
+}
+
+pub struct SourceState {
+    pub record: RelationRecord,
+    pub attached: Option<Attached>,
+    pub main: CursorState,
+    pub backfill: Option<BackfillState>,
+    pub totals: Totals,
+    pub failure: Option<Error>,
+    /// When its newest events were last known to be visible, microseconds since 1970 UTC.
+    pub fresh_at_us: i64,
+    pub supervisor: Option<Sender<Event>>,
+}
+
+/// A source whose definition has been compiled.
+#[derive(Clone)]
+pub struct Attached {
+    pub definition: Arc<SourceDefinition>,
+    pub source: Arc<dyn Source>,
+}
+
+/// A cursor and the pipeline that moves it.
+pub struct CursorState {
+    pub id: u32,
+    pub splits: BTreeMap<SplitId, SplitRecord>,
+    pub stage: Stage,
+    pub pipeline: Option<Pipeline>,
+    /// The splits' ends as far as they were asked for.
+    pub ends: BTreeMap<SplitId, i64>,
+}
+
+pub struct BackfillState {
+    pub cursor: CursorState,
+    pub rounds: u32,
+    pub last: bool,
+}
+
+pub struct ViewEntry {
+    pub record: RelationRecord,
+    pub attached: Option<AttachedView>,
+}
+
+/// A view whose definition has been compiled.
+#[derive(Clone)]
+pub struct AttachedView {
+    pub definition: Arc<ViewDefinition>,
+    pub layout: Arc<Layout>,
+}
+
+/// What wakes a supervisor.
+#[derive(Debug)]
+pub enum Event {
+    Changed,
+    End,
+}
+
+impl Shared {
+    pub fn new(store: Arc<Store>, registry: Arc<Registry>, options: Options, state: State) -> Arc<Self> {
+        Arc::new(Self { store, registry, options, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes everyone who waits for the state.
+    pub fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done` has an answer; `None` when the time has run out.
+    pub fn wait<T>(&self, timeout: Duration, mut done: impl FnMut(&State) -> Option<T>) -> Option<T> {
+        let deadline = clock::now().checked_add(timeout);
+        let mut state = self.state();
+        loop {
+            if let Some(answer) = done(&state) {
+                return Some(answer);
+            }
+            let left = deadline.map_or(timeout, |d: Instant| d.saturating_duration_since(clock::now()));
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl CursorState {
+    pub fn new(id: u32, splits: impl IntoIterator<Item = SplitRecord>) -> Self {
+        let splits = splits.into_iter().map(|s| (s.split.id.clone(), s)).collect();
+        Self { id, splits, stage: Stage::Stopped, pipeline: None, ends: BTreeMap::new() }
+    }
+
+    /// Takes over what an epoch has moved.
+    pub fn advance(&mut self, splits: &[SplitRecord]) {
+        for split in splits {
+            if let Some(own) = self.splits.get_mut(&split.split.id) {
+                own.offset = split.offset;
+                own.finished = split.finished;
+            }
+        }
+    }
+
+    fn untouched(&self) -> bool {
+        self.splits.values().all(|s| s.offset == s.split.start && !s.finished)
+    }
+}
+
+impl State {
+    pub fn allocate_id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub fn source(&self, id: u32) -> Result<&SourceState> {
+        self.sources.get(&id).ok_or_else(|| Error::new(Kind::NotFound, format!("there is no source {id}")))
+    }
+
+    pub fn source_mut(&mut self, id: u32) -> Result<&mut SourceState> {
+        self.sources
+            .get_mut(&id)
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no source {id}")))
+    }
+
+    /// The views that a cursor feeds.
+    pub fn views_of(&self, cursor: u32) -> Vec<u32> {
+        self.views.values().filter(|v| v.record.cursor == Some(cursor)).map(|v| v.record.id).collect()
+    }
+
+    /// The views of a source that no cursor feeds yet.
+    pub fn waiting(&self, source: u32) -> Vec<u32> {
+        let waits = |v: &&ViewEntry| v.record.source == Some(source) && v.record.cursor.is_none();
+        self.views.values().filter(waits).map(|v| v.record.id).collect()
+    }
+
+    /// The facts of a source. `targets` is what a backfill is to read.
+    pub fn facts(&self, source: &SourceState, targets: &[crate::connector::Split]) -> Facts {
+        let main_views = self.views_of(source.main.id);
+        let keeps_rows = source.attached.as_ref().is_some_and(|a| a.definition.keeps_rows);
+        let replayable = source.attached.as_ref().is_some_and(|a| a.source.is_replayable());
+        let backfill = source.backfill.as_ref().map(|b| Backfill {
+            stage: b.cursor.stage,
+            behind: behind(&b.cursor, targets),
+            rounds: b.rounds,
+            last: b.last,
+        });
+        Facts {
+            wanted: keeps_rows || !main_views.is_empty(),
+            main: source.main.stage,
+            main_is_stale: source.main.pipeline.as_ref().is_some_and(|p| p.views != main_views),
+            untouched: source.main.untouched(),
+            readable_again: replayable || keeps_rows,
+            pending: !self.waiting(source.record.id).is_empty(),
+            backfill,
+        }
+    }
+}
+
+/// What `cursor` has not read of `targets`.
+fn behind(cursor: &CursorState, targets: &[crate::connector::Split]) -> u64 {
+    let missing = |t: &crate::connector::Split| {
+        let offset = cursor.splits.get(&t.id).map_or(t.start, |s| s.offset);
+        t.end.map_or(0, |end| u64::try_from(end - offset).unwrap_or(0))
+    };
+    targets.iter().map(missing).sum()
+}
