@@ -1,0 +1,6 @@
+//! The engine as a whole, over sources made for the test: one binary, one module for each concern.
+
+mod backfill;
+mod fixture;
+mod recovery;
+mod spill;
