@@ -1,0 +1,288 @@
+//! librdkafka clients: how they are configured, what they log, and the questions a source asks its brokers.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataPartition;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use siltstone_engine::clock;
+use siltstone_engine::error::{Error, Kind, Result};
+
+use super::describe;
+use super::partition::{self, Partition};
+use super::setting::Settings;
+
+/// Memory for messages that wait for a reader, unless the options say otherwise.
+const QUEUED_KBYTES: &str = "32768";
+/// Longest pause between attempts to reach a broker.
+const RECONNECT_MS_MAX: &str = "2000";
+/// Least time between two log lines about the same trouble.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+/// Pause between attempts of a question that has not been answered.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// One attempt of a question waits this long at most.
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+
+/// Hears what a client says.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    last_error: Mutex<Option<String>>,
+    warned: Mutex<Throttle>,
+}
+
+impl Context {
+    /// Notes trouble with the brokers and logs it now and then.
+    pub(super) fn trouble(&self, reason: &str) {
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+            tracing::warn!(reason, "kafka: waiting for a broker");
+        }
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition comes this way too.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.trouble(reason);
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// Lets something through once in [`WARN_EVERY`].
+#[derive(Debug, Default)]
+struct Throttle {
+    last: Option<Instant>,
+}
+
+impl Throttle {
+    fn is_due(&mut self) -> bool {
+        let now = clock::now();
+        let is_due = self.last.is_none_or(|last| now - last >= WARN_EVERY);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
+
+/// A consumer of these settings, with nothing assigned. Reaches no broker by itself.
+pub(super) fn consumer(settings: &Settings, source: &str) -> Result<BaseConsumer<Context>> {
+    let mut config = ClientConfig::new();
+    let default_group = format!("siltstone-{source}");
+    config
+        .set("bootstrap.servers", &settings.servers)
+        .set("client.id", "siltstone")
+        // librdkafka assigns nothing without a group; it is joined by nobody, and commits are ours.
+        .set("group.id", settings.group.as_deref().unwrap_or(&default_group))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        .set("queued.max.messages.kbytes", QUEUED_KBYTES)
+        .set("reconnect.backoff.max.ms", RECONNECT_MS_MAX)
+        .set_log_level(RDKafkaLogLevel::Emerg);
+    for (name, value) in &settings.tuning {
+        config.set(*name, value);
+    }
+    config.create_with_context(Context::default()).map_err(|e| match e {
+        KafkaError::ClientConfig(_, reason, name, value) => {
+            Error::invalid(format!("option '{name}': '{value}' does not fit: {reason}"))
+        }
+        other => Error::io("starting a kafka client", other),
+    })
+}
+
+/// Which offset of a partition is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// The first record that is still there.
+    First,
+    /// Behind the last record that may be read: for `read_committed`, before the first open transaction.
+    End,
+    /// The first record at or after these milliseconds since 1970 UTC, else the end.
+    Time(i64),
+}
+
+/// A topic as its brokers know it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    /// Empty if the brokers tell none.
+    pub topic_id: String,
+    pub partitions: Vec<i32>,
+}
+
+/// The client for questions and commits; readers have their own.
+pub(super) struct Client {
+    consumer: BaseConsumer<Context>,
+    servers: String,
+}
+
+impl Client {
+    pub(super) fn new(settings: &Settings, source: &str) -> Result<Self> {
+        Ok(Self { consumer: consumer(settings, source)?, servers: settings.servers.clone() })
+    }
+
+    /// The topic as it is now; `None` if it does not exist.
+    pub(super) fn describe(&self, topic: &str, limit: Duration) -> Result<Option<Description>> {
+        self.ask(limit, |attempt| self.describe_once(topic, attempt))
+            .map_err(|code| self.failure(format!("looking up topic '{topic}'"), limit, code))
+    }
+
+    fn describe_once(&self, topic: &str, attempt: Duration) -> Result<Option<Description>, RDKafkaErrorCode> {
+        let metadata = self.consumer.fetch_metadata(Some(topic), attempt).map_err(|e| code_of(&e))?;
+        let found = metadata.topics().first().ok_or(RDKafkaErrorCode::BadMessage)?;
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                return Ok(None);
+            }
+            Some(code) => return Err(code),
+        }
+        let partitions = found.partitions().iter().map(MetadataPartition::id).collect();
+        // Only a controller tells the id; librdkafka's mock cluster names one that is not there.
+        let client = self.consumer.client().native_ptr();
+        let controller = describe::controller(client);
+        let has_controller = metadata.brokers().iter().any(|broker| broker.id() == controller);
+        let topic_id =
+            if has_controller { describe::topic_id(client, topic, attempt)? } else { String::new() };
+        Ok(Some(Description { topic_id, partitions }))
+    }
+
+    /// The offset at `place` in each of `partitions`, in their order; `None` where it cannot be told.
+    pub(super) fn offsets(
+        &self,
+        partitions: &[Partition],
+        place: Place,
+        limit: Duration,
+    ) -> Result<Vec<Option<i64>>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let offset = match place {
+            Place::First => Offset::Beginning,
+            Place::End => Offset::End,
+            Place::Time(ms) => Offset::Offset(ms),
+        };
+        let answer = self.ask(limit, |attempt| {
+            let mut list = partition::list(partitions);
+            list.set_all_offsets(offset).map_err(|e| code_of(&e))?;
+            self.consumer.offsets_for_times(list, attempt).map_err(|e| code_of(&e))
+        });
+        let list = answer.map_err(|code| {
+            self.failure(format!("asking for the offsets of {}", names(partitions)), limit, code)
+        })?;
+        let found = |p: &Partition| {
+            let element = list.find_partition(&p.topic, p.number)?;
+            element.error().ok()?;
+            element.offset().to_raw()
+        };
+        let mut offsets: Vec<Option<i64>> = partitions.iter().map(found).collect();
+        if matches!(place, Place::Time(_)) && offsets.contains(&Some(NO_LATER_RECORD)) {
+            let ends = self.offsets(partitions, Place::End, limit)?;
+            for (offset, end) in offsets.iter_mut().zip(ends) {
+                if *offset == Some(NO_LATER_RECORD) {
+                    *offset = end;
+                }
+            }
+        }
+        Ok(offsets.into_iter().map(|offset| offset.filter(|o| *o >= 0)).collect())
+    }
+
+    /// Sends offsets to the group and does not wait for an answer: librdkafka gives none for this call.
+    pub(super) fn commit(&self, offsets: &TopicPartitionList) {
+        self.serve();
+        if let Err(error) = self.consumer.commit(offsets, CommitMode::Async) {
+            tracing::debug!(%error, "kafka: the group's offsets were not committed");
+        }
+    }
+
+    /// Lets librdkafka report what has happened.
+    fn serve(&self) {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+    }
+
+    /// Repeats a question until it is answered, refused for good, or out of time. The last error is told.
+    fn ask<T>(
+        &self,
+        limit: Duration,
+        mut question: impl FnMut(Duration) -> Result<T, RDKafkaErrorCode>,
+    ) -> Result<T, RDKafkaErrorCode> {
+        let deadline = clock::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(clock::now());
+            let answer = question(left.min(ATTEMPT_MAX));
+            self.serve();
+            match answer {
+                Err(code) if !is_final(code) && clock::now() + RETRY_PAUSE < deadline => {
+                    clock::sleep(RETRY_PAUSE)
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn failure(&self, doing: String, limit: Duration, code: RDKafkaErrorCode) -> Error {
+        if is_final(code) {
+            return refusal(&format!("{doing} at {}", self.servers), code);
+        }
+        let reason = self.consumer.context().last_error().unwrap_or_else(|| code.to_string());
+        let message =
+            format!("{doing}: no answer from {} within {} s: {reason}", self.servers, limit.as_secs());
+        Error::new(Kind::Io, message)
+            .with_hint("check that the broker runs and that bootstrap.servers is right")
+    }
+}
+
+/// What `offsets_for_times` says where no record is later.
+const NO_LATER_RECORD: i64 = -1;
+
+/// No broker will ever answer otherwise until someone changes something.
+pub(super) fn is_final(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::Authentication
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::UnsupportedFeature
+            | Code::UnsupportedVersion
+            | Code::InvalidTopic
+            | Code::Fatal
+    )
+}
+
+/// The error for a final answer.
+pub(super) fn refusal(doing: &str, code: RDKafkaErrorCode) -> Error {
+    Error::new(Kind::Io, format!("{doing}: refused"))
+        .because(KafkaError::Global(code))
+        .with_hint("the broker does not let this client do so; ask whoever runs it")
+}
+
+fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+}
+
+fn names(partitions: &[Partition]) -> String {
+    let mut topics: Vec<&str> = partitions.iter().map(|p| p.topic.as_str()).collect();
+    topics.dedup();
+    format!("topic '{}'", topics.join("', '"))
+}

@@ -1,0 +1,111 @@
+//! Opening a data directory for a command, and applying a script to it.
+
+use std::fs::DirBuilder;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use siltstone_sql::script::ScriptStatement;
+use siltstone_sql::{Answer, Database, Session};
+
+use super::config::Settings;
+use super::failure::{self, Failure};
+use crate::keyword;
+use crate::print::{Format, Printer};
+use crate::remark::Remark;
+use crate::task;
+
+/// How often a directory is tried again that only `siltstone sql` holds, which is never for long.
+const ATTEMPTS_MAX: usize = 50;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(100);
+/// How `siltstone sql` names itself as owner.
+pub(super) const QUERY_OWNER: &str = "siltstone sql";
+
+/// Opens or makes the directory.
+pub(super) async fn open(settings: &Settings, dir: &Path, owner: &str) -> Result<Arc<Database>, Failure> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(dir).map_err(|e| Failure::io(format!("making data directory {}", dir.display()), &e))?;
+    let registry = Arc::new(siltstone_connectors::registry());
+    let mut attempts = 0;
+    loop {
+        let (dir, options, registry) = (dir.to_owned(), settings.options(owner), Arc::clone(&registry));
+        let opened = task::start_blocking(move || Database::open(&dir, options, registry)).await;
+        let failure = match opened {
+            Ok(database) => return Ok(database),
+            Err(error) => Failure::opening(error),
+        };
+        let passing = owner != QUERY_OWNER && failure.to_string().contains(QUERY_OWNER);
+        if failure.code != failure::BUSY || !passing || attempts >= ATTEMPTS_MAX {
+            return Err(failure);
+        }
+        attempts += 1;
+        task::sleep(ATTEMPT_PAUSE).await;
+    }
+}
+
+/// Applies a script's statements in order. A definition that is there already is no change; another of the
+/// same name is an error. Definitions are all made before the pipelines start; the first statement that
+/// needs them (a query, an `INSERT`) starts them.
+pub(super) async fn apply(
+    database: &Arc<Database>,
+    statements: &[ScriptStatement],
+    bounded: bool,
+) -> Result<(), Failure> {
+    let session = database.session();
+    let mut started = false;
+    for statement in statements {
+        let place = format!("{}:{}", statement.file.display(), statement.line);
+        if needs_pipelines(&statement.sql) && !started {
+            start(database, bounded).await?;
+            started = true;
+        }
+        if bounded && keyword::first(&statement.sql) == "SELECT" {
+            super::pipeline::until_idle(database).await?;
+        }
+        apply_one(&session, &statement.sql).await.map_err(|f| f.at(place))?;
+    }
+    if !started {
+        start(database, bounded).await?;
+    }
+    Ok(())
+}
+
+/// Starts the pipelines.
+pub(super) async fn start(database: &Arc<Database>, bounded: bool) -> Result<(), Failure> {
+    let engine = Arc::clone(database.engine());
+    task::start_blocking(move || engine.start(bounded)).await.map_err(Failure::pipeline)
+}
+
+/// Closes the last epoch and stops the pipelines.
+pub(super) async fn stop(database: &Arc<Database>) {
+    let engine = Arc::clone(database.engine());
+    task::start_blocking(move || engine.stop()).await;
+}
+
+fn needs_pipelines(sql: &str) -> bool {
+    matches!(keyword::first(sql).as_str(), "INSERT" | "SELECT" | "WITH" | "TABLE" | "VALUES" | "")
+}
+
+async fn apply_one(session: &Session, sql: &str) -> Result<(), Failure> {
+    for statement in session.parse(sql)? {
+        let outcome = session.apply(&statement).await?;
+        for notice in outcome.notices {
+            eprintln!("{}", Remark::from(notice));
+        }
+        if let Answer::Rows { schema, mut rows, tag } = outcome.result {
+            let mut printer = Printer::new(io::stdout(), Format::Table);
+            let printed = |e: io::Error| Failure::io("writing to standard output", &e);
+            printer.columns(&schema).map_err(printed)?;
+            while let Some(batch) = rows.next().await {
+                printer.rows(&batch?).map_err(printed)?;
+            }
+            printer.done(tag).map_err(printed)?;
+            io::stdout().flush().map_err(printed)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Creating and dropping, one at a time: compile, store in the engine, then show in the catalog.
+//!
+//! What the catalog shows is durable. These functions block on the disk; they run off the async threads.
+
+use std::sync::Arc;
+
+use crate::catalog::{Relation, SourceRelation, ViewRelation, difference, over_sources};
+use crate::database::Database;
+use crate::error::{Error, Result, sqlstate};
+use crate::outcome::Notice;
+use crate::parse::name::relation;
+use crate::parse::{CreateSource, CreateView, Drop};
+use crate::plan::{compile_source, compile_view, over};
+
+/// What to do where the name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// An error, unless `IF NOT EXISTS`.
+    Refuse,
+    /// Nothing if the definition is the same; else an error that names the differences.
+    Compare,
+}
+
+pub fn create_source(database: &Database, create: &CreateSource, existing: Existing) -> Result<Vec<Notice>> {
+    let _one = database.define();
+    let catalog = database.catalog();
+    if let Some(stored) = catalog.get(&create.name) {
+        let differences = || difference::from_source(stored, create);
+        return taken(stored, create.if_not_exists, existing, differences);
+    }
+    let definition = compile_source(database.environment(), database.engine().registry(), create)?;
+    let id = database.engine().create_source(&create.canonical(), definition.clone())?;
+    let schema = definition.schema();
+    database.replace_catalog(catalog.with(Relation::Source(SourceRelation {
+        id,
+        create: create.clone(),
+        definition,
+        schema,
+    })));
+    Ok(Vec::new())
+}
+
+pub fn create_view(database: &Database, create: &CreateView, existing: Existing) -> Result<Vec<Notice>> {
+    let _one = database.define();
+    let catalog = database.catalog();
+    if let Some(stored) = catalog.get(&create.name) {
+        let differences = || difference::from_view(stored, create);
+        return taken(stored, create.if_not_exists, existing, differences);
+    }
+    let state = over(database.environment(), over_sources(&catalog)?);
+    let id = |name: &str| catalog.get(name).map(|relation| relation.id());
+    let compiled = compile_view(&state, create, &id).map_err(|error| catalog.named(error))?;
+    let created = database.engine().create_view(&create.canonical(), compiled.definition.clone())?;
+    let source = compiled.source.clone();
+    database.replace_catalog(catalog.with(Relation::View(ViewRelation {
+        id: created.id,
+        create: create.clone(),
+        compiled,
+    })));
+    Ok(created
+        .counts_from
+        .map(|epoch| {
+            let message = format!("\"{}\" counts the rows of \"{source}\" that come after epoch {epoch}", create.name);
+            Notice::notice(message).with_hint("the rows before it were not kept and cannot be read again")
+        })
+        .into_iter()
+        .collect())
+}
+
+fn taken(
+    stored: &Relation,
+    if_not_exists: bool,
+    existing: Existing,
+    differences: impl Fn() -> Vec<String>,
+) -> Result<Vec<Notice>> {
+    let name = stored.name();
+    if existing == Existing::Compare {
+        let differences = differences();
+        if differences.is_empty() {
+            return Ok(vec![skipped(name, "exists with the same definition")]);
+        }
+        let message = format!("\"{name}\" exists with another definition: {}", differences.join("; "));
+        return Err(Error::new(sqlstate::DUPLICATE_TABLE, message)
+            .with_hint(format!("use the stored definition, or DROP {} {name} CASCADE and start over", stored.kind())));
+    }
+    if if_not_exists {
+        return Ok(vec![skipped(name, "already exists")]);
+    }
+    Err(Error::new(sqlstate::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")))
+}
+
+fn skipped(name: &str, why: &str) -> Notice {
+    let mut notice = Notice::notice(format!("relation \"{name}\" {why}, skipping"));
+    notice.sqlstate = sqlstate::DUPLICATE_TABLE.to_owned();
+    notice
+}
+
+pub fn drop(database: &Database, drop: &Drop) -> Result<Vec<Notice>> {
+    let _one = database.define();
+    let mut notices = Vec::new();
+    let names = drop.names.iter().map(relation).collect::<Result<Vec<_>>>()?;
+    for name in &names {
+        let catalog = database.catalog();
+        let Some(found) = catalog.get(name) else {
+            if drop.if_exists {
+                notices.push(Notice::notice(format!("relation \"{name}\" does not exist, skipping")));
+                continue;
+            }
+            return Err(catalog.unknown(name));
+        };
+        if found.kind() != drop.kind {
+            let kind = found.kind();
+            return Err(Error::new(
+                sqlstate::WRONG_OBJECT_TYPE,
+                format!("\"{name}\" is not a {}", drop.kind.to_lowercase()),
+            )
+            .with_hint(format!("use DROP {kind} to remove a {}", kind.to_lowercase())));
+        }
+        drop_one(database, found, &names, drop.cascade, &mut notices)?;
+    }
+    Ok(notices)
+}
+
+fn drop_one(
+    database: &Database,
+    found: &Arc<Relation>,
+    together: &[String],
+    cascade: bool,
+    notices: &mut Vec<Notice>,
+) -> Result<()> {
+    let views = database.catalog().views_of(found.id());
+    let others: Vec<&String> = views.iter().filter(|view| !together.contains(view)).collect();
+    if !cascade && !others.is_empty() {
+        let kind = found.kind().to_lowercase();
+        let list = others.iter().map(|view| format!("materialized view {view}")).collect::<Vec<_>>().join(", ");
+        return Err(Error::new(
+            sqlstate::DEPENDENT_OBJECTS,
+            format!("cannot drop {kind} {} because other objects depend on it", found.name()),
+        )
+        .with_detail(format!("{list} depends on {kind} {}", found.name()))
+        .with_hint("use DROP … CASCADE to drop the dependent objects too"));
+    }
+    for name in &views {
+        let catalog = database.catalog();
+        if let Some(view) = catalog.get(name) {
+            if !together.contains(name) {
+                notices.push(Notice::notice(format!("drop cascades to materialized view {name}")));
+            }
+            database.engine().drop_relation(view.id())?;
+            database.replace_catalog(catalog.without(name));
+        }
+    }
+    database.engine().drop_relation(found.id())?;
+    database.replace_catalog(database.catalog().without(found.name()));
+    Ok(())
+}

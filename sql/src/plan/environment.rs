@@ -1,0 +1,73 @@
+//! The planner's settings and functions, the same for views and queries: one dialect.
+
+use std::sync::Arc;
+
+use datafusion::catalog::CatalogProviderList;
+use datafusion::common::config::Dialect;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+
+use super::arithmetic::CheckArithmetic;
+use super::wide_sum::wide_sum;
+use crate::data_type::{Planner, UTC};
+use crate::error::Result;
+use crate::failure::from_datafusion;
+use crate::parse::name::{DATABASE, PUBLIC};
+
+/// A state with our settings, types and functions, and an empty catalog.
+pub fn environment(runtime: Arc<RuntimeEnv>, workers: usize) -> Result<SessionState> {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(DATABASE, PUBLIC)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_target_partitions(workers.max(1));
+    let options = config.options_mut();
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some(UTC.to_owned());
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    let mut state = with_functions(state)?;
+    state.register_udaf(wide_sum()).map_err(|e| from_datafusion(&e))?;
+    state.register_function_rewrite(Arc::new(CheckArithmetic::new())).map_err(|e| from_datafusion(&e))?;
+    Ok(state)
+}
+
+/// The same state over another catalog.
+pub fn over(state: &SessionState, catalogs: Arc<dyn CatalogProviderList>) -> SessionState {
+    let mut state = state.clone();
+    state.register_catalog_list(catalogs);
+    state
+}
+
+/// Adds the functions and type names that PostgreSQL's clients use.
+#[cfg(feature = "pg-catalog")]
+fn with_functions(state: SessionState) -> Result<SessionState> {
+    use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
+    use datafusion::prelude::SessionContext;
+    use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+    use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+
+    let context = SessionContext::new_with_state(state);
+    let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+    context.register_catalog(DATABASE, catalog);
+    datafusion_pg_catalog::setup_pg_catalog(&context, DATABASE, EmptyContextProvider)
+        .map_err(|e| from_datafusion(&e))?;
+    Ok(SessionStateBuilder::new_from_existing(context.state())
+        .with_type_planner(Arc::new(Planner { next: Some(Arc::new(PgOidTypePlanner)) }))
+        .build())
+}
+
+#[cfg(not(feature = "pg-catalog"))]
+#[allow(clippy::unnecessary_wraps, reason = "the same face as with the catalog")]
+fn with_functions(state: SessionState) -> Result<SessionState> {
+    Ok(SessionStateBuilder::new_from_existing(state)
+        .with_type_planner(Arc::new(Planner { next: None }))
+        .build())
+}

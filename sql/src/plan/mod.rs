@@ -1,0 +1,17 @@
+//! From statements to what the engine keeps: expressions, sources, rollups.
+
+mod arithmetic;
+mod environment;
+mod expression;
+mod graph;
+mod heading;
+mod shape;
+mod source;
+mod view;
+mod wide_sum;
+
+pub use environment::{environment, over};
+pub use graph::operators;
+pub use heading::headings;
+pub use source::compile_source;
+pub use view::{CompiledView, compile_view};

@@ -1,0 +1,247 @@
+//! `CREATE MATERIALIZED VIEW` compiled: a rollup for the engine, and a plan that makes the view's rows of it.
+//!
+//! The engine keeps `keys, aggregates`; names, quotients of aggregates and `HAVING` are computed by the plan,
+//! whose one scan is replaced by the rollup as of some epoch whenever a query reads the view.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::sql::parser::Statement as PlannerStatement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use futures::FutureExt;
+use siltstone_engine::aggregate::Function;
+use siltstone_engine::connector::Expression;
+use siltstone_engine::rollup::{AggregateCall, Key, ViewDefinition};
+
+use super::expression::{check_deterministic, compile};
+use super::heading::headings;
+use super::shape::{Input, Shape};
+use crate::error::{Error, Result, sqlstate};
+use crate::failure::from_datafusion;
+use crate::parse::CreateView;
+
+/// Keys and aggregates a view may have.
+const COLUMNS_MAX: usize = 1_000;
+
+/// A compiled view.
+#[derive(Clone, Debug)]
+pub struct CompiledView {
+    pub definition: ViewDefinition,
+    /// The name of the source it reads.
+    pub source: String,
+    /// The view's rows, over one scan that stands for the rollup.
+    pub plan: LogicalPlan,
+    pub schema: SchemaRef,
+}
+
+/// Compiles a view. `state`'s catalog holds the sources and tables; `source_id` knows their ids.
+pub fn compile_view(
+    state: &SessionState,
+    create: &CreateView,
+    source_id: &dyn Fn(&str) -> Option<u32>,
+) -> Result<CompiledView> {
+    let query = PlannerStatement::Statement(Box::new(SqlStatement::Query(create.query.clone())));
+    let plan = state
+        .statement_to_plan(query)
+        .now_or_never()
+        .ok_or_else(|| Error::new(sqlstate::INTERNAL, "planning a view waited for something"))?
+        .map_err(|e| from_datafusion(&e))?;
+    check(&plan)?;
+    let names = column_names(create, &plan)?;
+    let shape = Shape::of(plan)?;
+    let source = shape.input.scan.table_name.table().to_owned();
+    let id = source_id(&source)
+        .ok_or_else(|| Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{source}\" does not exist")))?;
+    let definition = definition(state, create, id, &shape)?;
+    let plan = assemble(&definition, &shape, &names).map_err(|e| from_datafusion(&e))?;
+    let schema = Arc::new(plan.schema().as_arrow().clone());
+    state.optimize(&plan).map_err(|e| from_datafusion(&e))?;
+    Ok(CompiledView { definition, source, plan, schema })
+}
+
+fn check(plan: &LogicalPlan) -> Result<()> {
+    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+    let mut refused = Ok(());
+    plan.apply(|node| {
+        refused = node.expressions().iter().try_for_each(|e| check_deterministic(e, "a materialized view"));
+        Ok(if refused.is_err() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })
+    .map_err(|e| from_datafusion(&e))?;
+    refused
+}
+
+/// The names of the view's columns: the list behind its name, else the query's, as PostgreSQL gives them.
+fn column_names(create: &CreateView, plan: &LogicalPlan) -> Result<Vec<String>> {
+    let mut names = headings(&create.query, plan.schema().as_arrow());
+    if create.columns.len() > names.len() {
+        let message = format!("\"{}\" has {} columns, but {} names", create.name, names.len(), create.columns.len());
+        return Err(Error::syntax(message));
+    }
+    names.splice(..create.columns.len(), create.columns.iter().cloned());
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        None => Ok(names),
+        Some(twice) => {
+            Err(Error::new(sqlstate::DUPLICATE_COLUMN, format!("column \"{twice}\" specified more than once"))
+                .with_hint("give one of them another name with AS"))
+        }
+    }
+}
+
+fn definition(state: &SessionState, create: &CreateView, source: u32, shape: &Shape) -> Result<ViewDefinition> {
+    let Shape { aggregate, input, .. } = shape;
+    if aggregate.group_expr.len() + aggregate.aggr_expr.len() > COLUMNS_MAX {
+        return Err(Error::new(sqlstate::TOO_MANY, format!("a view may have {COLUMNS_MAX} keys and aggregates")));
+    }
+    let schema = &input.scan.projected_schema;
+    let expression = |expr: &Expr| -> Result<Arc<dyn Expression>> {
+        Ok(compile(state, input.substitute(expr, aggregate.input.schema())?, schema, None)?)
+    };
+    let mut names = Names::above(shape);
+    let keys = aggregate.group_expr.iter().enumerate().map(|(nth, expr)| {
+        if matches!(expr, Expr::GroupingSet(_)) {
+            return Err(Error::unsupported("GROUPING SETS, ROLLUP or CUBE in a materialized view")
+                .with_hint("keep one view for each of them"));
+        }
+        Ok(Key { name: names.of(nth), expression: expression(expr)? })
+    });
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    let calls = aggregate.aggr_expr.iter().enumerate();
+    let aggregates = calls
+        .map(|(nth, expr)| match expr.clone().unalias() {
+            Expr::AggregateFunction(call) => aggregate_call(&call, names.of(keys.len() + nth), &expression, schema),
+            other => Err(Error::unsupported(format!("{other} as an aggregate of a materialized view"))),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let filter = input.filter.as_ref().map(|e| condition(state, e, input)).transpose()?;
+    Ok(ViewDefinition { name: create.name.clone(), source, filter, keys, aggregates })
+}
+
+fn condition(state: &SessionState, expr: &Expr, input: &Input) -> Result<Arc<dyn Expression>> {
+    let compiled = compile(state, expr.clone(), &input.scan.projected_schema, None)?;
+    boolean(compiled)
+}
+
+fn boolean(compiled: Arc<dyn Expression>) -> Result<Arc<dyn Expression>> {
+    match compiled.data_type() {
+        DataType::Boolean => Ok(compiled),
+        other => Err(Error::new(
+            sqlstate::DATATYPE_MISMATCH,
+            format!("argument of WHERE must be type boolean, not type {}", crate::data_type::name(other).to_lowercase()),
+        )),
+    }
+}
+
+fn aggregate_call(
+    call: &AggregateFunction,
+    name: String,
+    expression: &dyn Fn(&Expr) -> Result<Arc<dyn Expression>>,
+    _schema: &DFSchema,
+) -> Result<AggregateCall> {
+    let view = "in a materialized view";
+    let function = match call.func.name() {
+        "count" => Function::Count,
+        "sum" => Function::Sum,
+        "min" => Function::Min,
+        "max" => Function::Max,
+        "avg" => Function::Avg,
+        other => {
+            return Err(Error::unsupported(format!("aggregate {other}() {view}"))
+                .with_hint("a view keeps count, sum, min, max and avg; the rest a query can compute over kept rows"));
+        }
+    };
+    let params = &call.params;
+    if params.distinct && !matches!(function, Function::Min | Function::Max) {
+        return Err(Error::unsupported(format!("{}(DISTINCT …) {view}", call.func.name()))
+            .with_hint("group by the column too, and count the groups in the query"));
+    }
+    if !params.order_by.is_empty() || params.null_treatment.is_some() {
+        return Err(Error::unsupported(format!("ORDER BY or IGNORE NULLS inside an aggregate {view}")));
+    }
+    let argument = match (function, params.args.as_slice()) {
+        (Function::Count, [] | [Expr::Literal(_, _)]) if !counts_null(&params.args) => None,
+        (_, [argument]) => Some(expression(argument)?),
+        _ => return Err(Error::unsupported(format!("{}() of several arguments {view}", call.func.name()))),
+    };
+    let filter = params.filter.as_ref().map(|f| expression(f).and_then(boolean)).transpose()?;
+    let output = function.output_type(argument.as_ref().map(|a| a.data_type()))?;
+    Ok(AggregateCall { name, function, argument, filter, output })
+}
+
+fn counts_null(args: &[Expr]) -> bool {
+    matches!(args, [Expr::Literal(value, _)] if value.is_null())
+}
+
+/// Names for the rollup's columns: those the view gives them, made unique.
+struct Names {
+    wanted: Vec<Option<String>>,
+    used: BTreeSet<String>,
+}
+
+impl Names {
+    fn above(shape: &Shape) -> Self {
+        let schema = &shape.aggregate.schema;
+        let mut wanted = vec![None; schema.fields().len()];
+        if let Some(LogicalPlan::Projection(projection)) = shape.above.last() {
+            for expr in &projection.expr {
+                let name = expr.schema_name().to_string();
+                if let Expr::Column(column) = expr.clone().unalias()
+                    && let Ok(index) = schema.index_of_column(&column)
+                {
+                    let name = if matches!(expr, Expr::Alias(_)) { name } else { column.name };
+                    wanted[index].get_or_insert(name);
+                }
+            }
+        }
+        Self { wanted, used: BTreeSet::new() }
+    }
+
+    fn of(&mut self, index: usize) -> String {
+        let base = self.wanted[index].clone().unwrap_or_else(|| format!("column{}", index + 1));
+        let mut name = base.clone();
+        let mut nth = 1;
+        while !self.used.insert(name.clone()) {
+            nth += 1;
+            name = format!("{base}_{nth}");
+        }
+        name
+    }
+}
+
+/// The view's rows over a scan of the rollup.
+fn assemble(definition: &ViewDefinition, shape: &Shape, names: &[String]) -> datafusion::common::Result<LogicalPlan> {
+    let base = definition.schema();
+    let table = TableReference::bare(definition.name.clone());
+    let scan = Arc::new(LogicalTableSource::new(Arc::clone(&base)));
+    let scan = LogicalPlanBuilder::scan(table.clone(), scan, None)?;
+    let columns = aggregate_columns(&shape.aggregate, &table, &base);
+    let mut plan = scan.project(columns)?.build()?;
+    for node in shape.above.iter().rev() {
+        plan = node.with_new_exprs(node.expressions(), vec![plan])?.recompute_schema()?;
+    }
+    let columns = plan.schema().columns().into_iter().zip(names);
+    let named: Vec<Expr> = columns.map(|(column, name)| Expr::Column(column).alias(name)).collect();
+    LogicalPlanBuilder::from(plan).project(named)?.build()
+}
+
+/// The rollup's columns under the names and types that the aggregate's had.
+fn aggregate_columns(aggregate: &Aggregate, table: &TableReference, base: &Schema) -> Vec<Expr> {
+    let fields = aggregate.schema.iter().zip(base.fields());
+    fields
+        .map(|((qualifier, field), kept)| {
+            let column = Expr::Column(Column::new(Some(table.clone()), kept.name()));
+            let value = if field.data_type() == kept.data_type() {
+                column
+            } else {
+                cast(column, field.data_type().clone())
+            };
+            value.alias_qualified(qualifier.cloned(), field.name())
+        })
+        .collect()
+}

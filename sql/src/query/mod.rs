@@ -1,0 +1,13 @@
+//! Sessions, and how their statements run: each query over one snapshot of everything.
+
+mod compatibility;
+mod describe;
+mod explain;
+mod function;
+mod insert;
+mod parameter;
+mod select;
+mod session;
+mod show;
+
+pub use session::Session;

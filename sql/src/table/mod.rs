@@ -1,0 +1,12 @@
+//! The tables that queries read: the relations of `public` at one snapshot, the system schemas, and how their
+//! rows come out of the engine.
+
+mod pinned;
+mod postgres;
+mod relation;
+mod scan;
+mod system;
+
+pub use pinned::pinned;
+pub use postgres::catalog_schema;
+pub use relation::PinnedTable;

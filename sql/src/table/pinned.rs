@@ -1,0 +1,102 @@
+//! The catalog that one statement sees: every relation at one snapshot, and the system schemas.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::Result as PlanResult;
+use datafusion::datasource::{TableType, provider_as_source};
+use datafusion::logical_expr::LogicalPlan;
+use siltstone_engine::runtime::{Engine, Snapshot};
+
+use super::system::System;
+use super::relation::{PinnedTable, Rows};
+use crate::catalog::{Catalog, Relation, ViewRelation, single};
+use crate::error::Result;
+use crate::parse::name::{DATABASE, PUBLIC};
+
+/// The catalog at a snapshot; `more` are schemas that do not depend on it.
+pub fn pinned(
+    engine: &Arc<Engine>,
+    catalog: &Arc<Catalog>,
+    snapshot: &Snapshot,
+    more: Option<(&'static str, Arc<dyn SchemaProvider>)>,
+) -> Result<Arc<dyn CatalogProviderList>> {
+    let public = Public { catalog: Arc::clone(catalog), snapshot: snapshot.clone() };
+    let system = System::new(Arc::clone(engine), snapshot.clone());
+    let mut schemas: Vec<(&str, Arc<dyn SchemaProvider>)> = vec![(PUBLIC, Arc::new(public)), (DATABASE, Arc::new(system))];
+    schemas.extend(more);
+    single(schemas)
+}
+
+struct Public {
+    catalog: Arc<Catalog>,
+    snapshot: Snapshot,
+}
+
+impl Public {
+    fn provider(&self, relation: &Relation) -> PlanResult<Arc<dyn TableProvider>> {
+        match relation {
+            Relation::View(view) => self.view(view, relation.text()),
+            Relation::Source(source) => {
+                let rows = if source.create.keeps_rows {
+                    Rows::Kept { table: source.id }
+                } else {
+                    Rows::Nowhere { views: self.catalog.views_of(source.id) }
+                };
+                let schema = Arc::clone(&source.schema);
+                let table = PinnedTable::new(relation.name(), schema, rows, self.snapshot.clone());
+                Ok(Arc::new(table.with_definition(relation.text())))
+            }
+        }
+    }
+
+    /// The view's plan with its scan replaced by the rollup at the snapshot.
+    fn view(&self, view: &ViewRelation, text: String) -> PlanResult<Arc<dyn TableProvider>> {
+        let rollup = PinnedTable::new(
+            &view.create.name,
+            view.compiled.definition.schema(),
+            Rows::Rollup { view: view.id },
+            self.snapshot.clone(),
+        );
+        let source = provider_as_source(Arc::new(rollup));
+        let plan = view.compiled.plan.clone().transform_up(|node| match node {
+            LogicalPlan::TableScan(mut scan) => {
+                scan.source = Arc::clone(&source);
+                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(Arc::new(ViewTable::new(plan.data, Some(text))))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Public {
+    fn table_names(&self) -> Vec<String> {
+        self.catalog.relations().map(|relation| relation.name().to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
+        self.catalog.get(name).map(|relation| self.provider(relation)).transpose()
+    }
+
+    async fn table_type(&self, name: &str) -> PlanResult<Option<TableType>> {
+        Ok(self.catalog.get(name).map(|relation| match relation.as_ref() {
+            Relation::View(_) => TableType::View,
+            Relation::Source(_) => TableType::Base,
+        }))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.catalog.get(name).is_some()
+    }
+}
+
+impl std::fmt::Debug for Public {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Public").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! Reading the engine's blocking iterators from the planner's asynchronous plans.
+//!
+//! Each part is read by a blocking task of its own that hands batches through a channel of bounded length.
+//! When the stream is dropped, the next hand-over fails and the task ends.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use siltstone_engine::runtime::BatchIter;
+
+/// Batches that wait between a reader and the plan.
+const BATCHES_WAITING_MAX: usize = 2;
+
+/// Rows of a batch that the plan gets; larger ones are cut.
+const BATCH_ROWS_MAX: usize = 8_192;
+
+/// Starts reading one part, of the columns asked for.
+pub type Part = Arc<dyn Fn() -> siltstone_engine::error::Result<BatchIter> + Send + Sync>;
+
+/// A scan of parts.
+pub struct ScanExec {
+    label: String,
+    schema: SchemaRef,
+    parts: Vec<Part>,
+    statistics: Arc<Statistics>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ScanExec {
+    /// The parts give batches with as many columns as `schema` has; with none, they give one that is left out.
+    pub fn new(label: String, schema: SchemaRef, parts: Vec<Part>, statistics: Statistics) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(parts.len().max(1)),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self { label, schema, parts, statistics: Arc::new(statistics), properties: Arc::new(properties) }
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &'static str {
+        "SiltstoneScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { internal_err!("a scan has no input") }
+    }
+
+    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), BATCHES_WAITING_MAX);
+        if let Some(part) = self.parts.get(partition).cloned() {
+            let sender = builder.tx();
+            let schema = Arc::clone(&self.schema);
+            builder.spawn_blocking(move || {
+                for batch in part().map_err(external)? {
+                    let batch = conform(batch.map_err(external)?, &schema)?;
+                    let mut start = 0;
+                    while start < batch.num_rows() {
+                        let rows = BATCH_ROWS_MAX.min(batch.num_rows() - start);
+                        if sender.blocking_send(Ok(batch.slice(start, rows))).is_err() {
+                            return Ok(());
+                        }
+                        start += rows;
+                    }
+                }
+                Ok(())
+            });
+        }
+        Ok(builder.build())
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
+        Ok(match partition {
+            Some(_) if self.parts.len() > 1 => Arc::new(Statistics::new_unknown(&self.schema)),
+            _ => Arc::clone(&self.statistics),
+        })
+    }
+}
+
+/// The batch with the scan's own schema, whose fields are named and nullable as the relation says.
+fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = if schema.fields().is_empty() { Vec::new() } else { batch.columns().to_vec() };
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+fn external(error: siltstone_engine::error::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+impl fmt::Debug for ScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScanExec").field("label", &self.label).field("parts", &self.parts.len()).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, "SiltstoneScan: {}, parts={}, columns=[{}]", self.label, self.parts.len(), columns.join(", "))
+    }
+}

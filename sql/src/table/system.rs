@@ -1,0 +1,289 @@
+//! Schema `siltstone`: what the engine knows of itself, as tables.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{MemTable, SchemaProvider, Session, TableProvider};
+use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::datasource::TableType;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use siltstone_engine::runtime::{Engine, ErrorRow, GapRow, Snapshot, SplitStatus, Status};
+
+use super::scan::{Part, ScanExec};
+use crate::data_type::UTC;
+
+/// Bad rows of one batch of `siltstone.errors`; each may have some kilobytes.
+const ERRORS_BATCH_ROWS: usize = 512;
+
+/// The tables of the schema.
+pub const TABLES: [&str; 7] = ["epochs", "errors", "gaps", "operators", "sources", "splits", "views"];
+
+/// The schema at a snapshot.
+pub struct System {
+    engine: Arc<Engine>,
+    snapshot: Snapshot,
+}
+
+impl System {
+    pub fn new(engine: Arc<Engine>, snapshot: Snapshot) -> Self {
+        Self { engine, snapshot }
+    }
+
+    fn gaps(&self, name: &str) -> Result<Vec<GapRow>> {
+        if name != "gaps" {
+            return Ok(Vec::new());
+        }
+        self.snapshot.gaps().map_err(|e| DataFusionError::External(Box::new(e)))
+    }
+}
+
+/// The columns of a table.
+pub fn schema_of(name: &str) -> Result<Option<SchemaRef>> {
+    if name == "errors" {
+        return Ok(Some(errors_schema()));
+    }
+    Ok(build(name, &Status::default(), &[])?.map(|batch| batch.schema()))
+}
+
+fn build(name: &str, status: &Status, gaps: &[GapRow]) -> Result<Option<RecordBatch>> {
+        let batch = match name {
+            "sources" => {
+                let rows = &status.sources;
+                table(vec![
+                    text("name", rows.iter().map(|r| Some(r.name.clone()))),
+                    text("connector", rows.iter().map(|r| Some(r.connector.clone()))),
+                    boolean("keeps_rows", rows.iter().map(|r| r.keeps_rows)),
+                    text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
+                    text("error", rows.iter().map(|r| r.error.clone())),
+                    number("rows", rows.iter().map(|r| r.rows)),
+                    number("bad_rows", rows.iter().map(|r| r.bad_rows)),
+                    number("kept_rows", rows.iter().map(|r| r.kept_rows)),
+                    number("kept_bytes", rows.iter().map(|r| r.kept_bytes)),
+                ])?
+            }
+            "splits" => splits(&status.splits)?,
+            "views" => {
+                let rows = &status.views;
+                table(vec![
+                    text("name", rows.iter().map(|r| Some(r.name.clone()))),
+                    text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+                    text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
+                    number("rows", rows.iter().map(|r| r.rows)),
+                    number("bytes", rows.iter().map(|r| r.bytes)),
+                    number("runs", rows.iter().map(|r| r.runs)),
+                    number("epoch", rows.iter().map(|r| r.epoch)),
+                    number("freshness_ms", rows.iter().map(|r| u64::try_from(r.freshness_us / 1000).unwrap_or(0))),
+                ])?
+            }
+            "operators" => {
+                let rows = &status.operators;
+                table(vec![
+                    text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+                    text("cursor", rows.iter().map(|r| Some(r.cursor.to_owned()))),
+                    number("worker", rows.iter().map(|r| r.worker as u64)),
+                    text("operator", rows.iter().map(|r| Some(r.operator.clone()))),
+                    number("rows", rows.iter().map(|r| r.rows)),
+                    number("busy_us", rows.iter().map(|r| r.busy_us)),
+                    number("blocked_us", rows.iter().map(|r| r.blocked_us)),
+                ])?
+            }
+            "epochs" => {
+                let rows = &status.epochs;
+                table(vec![
+                    number("epoch", rows.iter().map(|r| r.epoch)),
+                    time("committed_at", rows.iter().map(|r| r.committed_at_us)),
+                    text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+                    number("rows", rows.iter().map(|r| r.rows)),
+                    number("bad_rows", rows.iter().map(|r| r.bad_rows)),
+                    number("bytes", rows.iter().map(|r| r.bytes)),
+                    number("commit_us", rows.iter().map(|r| r.commit_us)),
+                ])?
+            }
+            "gaps" => gap_rows(gaps)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(batch))
+    }
+
+fn gap_rows(rows: &[GapRow]) -> Result<RecordBatch> {
+        table(vec![
+            number("epoch", rows.iter().map(|r| r.epoch)),
+            time("found_at", rows.iter().map(|r| r.at_us)),
+            text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+            text("split", rows.iter().map(|r| Some(r.gap.split.to_string()))),
+            signed("from_offset", rows.iter().map(|r| Some(r.gap.from))),
+            signed("to_offset", rows.iter().map(|r| Some(r.gap.to))),
+            text("reason", rows.iter().map(|r| Some(r.gap.reason.clone()))),
+        ])
+    }
+
+#[async_trait]
+impl SchemaProvider for System {
+    fn table_names(&self) -> Vec<String> {
+        TABLES.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if name == "errors" {
+            return Ok(Some(Arc::new(Errors { snapshot: self.snapshot.clone(), schema: errors_schema() })));
+        }
+        let Some(batch) = build(name, &self.engine.status(), &self.gaps(name)?)? else { return Ok(None) };
+        Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::View))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        TABLES.contains(&name)
+    }
+}
+
+fn splits(rows: &[SplitStatus]) -> Result<RecordBatch> {
+    let topic = |r: &SplitStatus| partition(&r.split).map(|(topic, _)| topic.to_owned());
+    table(vec![
+        text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+        text("split", rows.iter().map(|r| Some(r.split.to_string()))),
+        text("cursor", rows.iter().map(|r| Some(r.cursor.to_owned()))),
+        text("topic", rows.iter().map(topic)),
+        integer("partition", rows.iter().map(|r| partition(&r.split).map(|(_, number)| number))),
+        signed("start", rows.iter().map(|r| Some(r.start))),
+        signed("offset", rows.iter().map(|r| Some(r.offset))),
+        signed("end", rows.iter().map(|r| r.end)),
+        signed("lag", rows.iter().map(SplitStatus::lag)),
+        boolean("finished", rows.iter().map(|r| r.finished)),
+    ])
+}
+
+/// Topic and partition of a split that is named `topic/partition`.
+fn partition(split: &str) -> Option<(&str, i32)> {
+    let (topic, number) = split.rsplit_once('/')?;
+    let plain = !topic.is_empty() && !topic.contains('/');
+    let number = number.parse().ok()?;
+    plain.then_some((topic, number))
+}
+
+/// `siltstone.errors`, read as it is asked for: there may be many.
+struct Errors {
+    snapshot: Snapshot,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for Errors {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
+        };
+        let (snapshot, wanted) = (self.snapshot.clone(), projection.cloned());
+        let part: Part = Arc::new(move || {
+            let mut rows = snapshot.errors()?;
+            let wanted = wanted.clone();
+            Ok(Box::new(std::iter::from_fn(move || {
+                let some: Vec<_> = rows.by_ref().take(ERRORS_BATCH_ROWS).collect();
+                (!some.is_empty()).then(|| {
+                    let some = some.into_iter().collect::<siltstone_engine::error::Result<Vec<_>>>()?;
+                    let batch = errors(&some)?;
+                    Ok(match &wanted {
+                        Some(columns) => batch.project(columns)?,
+                        None => batch,
+                    })
+                })
+            })))
+        });
+        let statistics = Statistics::new_unknown(&schema);
+        Ok(Arc::new(ScanExec::new("siltstone.errors".to_owned(), schema, vec![part], statistics)))
+    }
+}
+
+fn errors_schema() -> SchemaRef {
+    errors(&[]).map_or_else(|_| Arc::new(Schema::empty()), |batch| batch.schema())
+}
+
+fn errors(rows: &[ErrorRow]) -> std::result::Result<RecordBatch, datafusion::arrow::error::ArrowError> {
+    let raw = BinaryArray::from_iter(rows.iter().map(|r| r.row.raw.as_deref()));
+    let topic = |r: &ErrorRow| partition(&r.row.split).map(|(topic, _)| topic.to_owned());
+    plain_table(vec![
+        number("epoch", rows.iter().map(|r| r.epoch)),
+        text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+        text("view", rows.iter().map(|r| r.view.clone())),
+        text("split", rows.iter().map(|r| Some(r.row.split.to_string()))),
+        text("topic", rows.iter().map(topic)),
+        integer("partition", rows.iter().map(|r| partition(&r.row.split).map(|(_, number)| number))),
+        signed("offset", rows.iter().map(|r| Some(r.row.offset))),
+        text("reason", rows.iter().map(|r| Some(r.row.reason.clone()))),
+        ("raw", Arc::new(raw)),
+        number("raw_bytes", rows.iter().map(|r| r.row.raw_bytes)),
+    ])
+}
+
+type NamedColumn = (&'static str, ArrayRef);
+
+fn table(columns: Vec<NamedColumn>) -> Result<RecordBatch> {
+    Ok(plain_table(columns)?)
+}
+
+fn plain_table(columns: Vec<NamedColumn>) -> std::result::Result<RecordBatch, datafusion::arrow::error::ArrowError> {
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())
+}
+
+fn text(name: &'static str, values: impl Iterator<Item = Option<String>>) -> NamedColumn {
+    (name, Arc::new(StringArray::from_iter(values)))
+}
+
+fn number(name: &'static str, values: impl Iterator<Item = u64>) -> NamedColumn {
+    signed(name, values.map(|value| Some(i64::try_from(value).unwrap_or(i64::MAX))))
+}
+
+fn signed(name: &'static str, values: impl Iterator<Item = Option<i64>>) -> NamedColumn {
+    (name, Arc::new(Int64Array::from_iter(values)))
+}
+
+fn integer(name: &'static str, values: impl Iterator<Item = Option<i32>>) -> NamedColumn {
+    (name, Arc::new(Int32Array::from_iter(values)))
+}
+
+fn boolean(name: &'static str, values: impl Iterator<Item = bool>) -> NamedColumn {
+    (name, Arc::new(BooleanArray::from_iter(values.map(Some))))
+}
+
+fn time(name: &'static str, values: impl Iterator<Item = i64>) -> NamedColumn {
+    let array = TimestampMicrosecondArray::from_iter_values(values).with_timezone(UTC);
+    (name, Arc::new(array))
+}
+
+impl std::fmt::Debug for System {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("System")
+    }
+}
+
+impl std::fmt::Debug for Errors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Errors")
+    }
+}
