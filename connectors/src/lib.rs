@@ -4,8 +4,6 @@
 //! formats stand apart from them, so that a file, a topic and a test read the same bytes in the same way.
 
 mod option;
-#[cfg(test)]
-mod rate_tmp;
 
 pub mod format;
 

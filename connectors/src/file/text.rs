@@ -14,7 +14,7 @@ use siltstone_engine::error::{Error, Kind, Result};
 use super::compression::Compression;
 use super::plan::{self, Detail};
 use super::{Files, Format};
-use crate::format::{Decoding, Format as TextFormat, Framing, Layout, RECORD_BYTES_LIMIT, Scan};
+use crate::format::{Decoding, Format as TextFormat, Framing, Layout, RECORD_BYTES_LIMIT, Scan, split};
 
 /// Bytes of a piece, and the most that is read at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -256,7 +256,7 @@ impl TextSplit {
                 }
             };
             if body > mark {
-                let names = dialect.split(&self.buffer[mark..body]);
+                let names = split(dialect, &self.buffer[mark..body]);
                 let layout =
                     Layout::named(&files.schema, &names).map_err(|e| e.context(format!("file {path}")))?;
                 files.layouts.set(&self.id, layout);

@@ -9,63 +9,14 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use memchr::{memchr, memchr_iter};
 use siltstone_engine::connector::{Decoded, Decoder, Origin, Payload, SplitId};
-use siltstone_engine::error::{Error, Result};
+use siltstone_engine::error::Result;
 
-use super::framing::{Framing, Scan};
+use super::dialect::Dialect;
+use super::framing::{Scan, without_line_end};
 use super::gather::Gather;
 use super::layout::{Layout, Layouts};
 use super::rows::RowsDecoder;
 use super::token::{Field, Fields};
-use super::{DELIMITER, ESCAPE, NULL, QUOTE};
-use crate::option::{self, Options};
-
-/// How CSV is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dialect {
-    pub delimiter: u8,
-    pub quote: u8,
-    pub escape: u8,
-    /// The unquoted text that means NULL.
-    pub null: String,
-}
-
-impl Default for Dialect {
-    fn default() -> Self {
-        Self { delimiter: b',', quote: b'"', escape: b'"', null: String::new() }
-    }
-}
-
-impl Dialect {
-    pub(crate) fn from_options(options: &Options) -> Result<Self> {
-        let delimiter = option::byte(options, DELIMITER.name, b',')?;
-        let quote = option::byte(options, QUOTE.name, b'"')?;
-        let escape = option::byte(options, ESCAPE.name, quote)?;
-        let null = options.get(NULL.name).cloned().unwrap_or_default();
-        if delimiter == quote || delimiter == escape {
-            return Err(Error::invalid("options 'delimiter' and 'quote' or 'escape' are the same character"));
-        }
-        if null.bytes().any(|b| b == delimiter || b == quote || b == b'\n' || b == b'\r') {
-            return Err(Error::invalid(format!(
-                "option 'null': '{null}' holds a delimiter, quote or line end"
-            )));
-        }
-        Ok(Self { delimiter, quote, escape, null })
-    }
-
-    pub(crate) fn framing(&self) -> Framing {
-        Framing::Quoted { quote: self.quote, escape: self.escape }
-    }
-
-    /// The fields of one record, as text: for a header.
-    pub(crate) fn split(&self, record: &[u8]) -> Vec<String> {
-        let (mut fields, mut text, mut names) =
-            (Fields::new(without_line_end(record)), Vec::new(), Vec::new());
-        while fields.next(self, &mut text).is_some() {
-            names.push(String::from_utf8_lossy(&text).into_owned());
-        }
-        names
-    }
-}
 
 /// Decodes CSV.
 pub(crate) struct CsvDecoder {
@@ -243,12 +194,6 @@ fn count_is(layout: &Layout, count: usize) -> Result<(), String> {
 /// Where invalid UTF-8 begins.
 fn invalid_at(record: &[u8]) -> Option<usize> {
     std::str::from_utf8(record).err().map(|e| e.valid_up_to())
-}
-
-/// Without the newline, and a carriage return before it.
-pub(crate) fn without_line_end(record: &[u8]) -> &[u8] {
-    let record = record.strip_suffix(b"\n").unwrap_or(record);
-    record.strip_suffix(b"\r").unwrap_or(record)
 }
 
 #[cfg(test)]

@@ -166,6 +166,12 @@ impl Cutter {
     }
 }
 
+/// Without the newline, and a carriage return before it.
+pub(crate) fn without_line_end(record: &[u8]) -> &[u8] {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    record.strip_suffix(b"\r").unwrap_or(record)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -16,7 +16,7 @@ use siltstone_engine::connector::{Decoded, Decoder, Origin, Payload, SplitId};
 use siltstone_engine::error::Result;
 
 use super::column::{Column, Values};
-use super::csv::without_line_end;
+use super::framing::without_line_end;
 use super::gather::Gather;
 use super::rows::RowsDecoder;
 use super::value::Fault;

@@ -6,6 +6,7 @@
 mod column;
 mod csv;
 mod decimal;
+mod dialect;
 mod framing;
 mod gather;
 mod json;
@@ -15,9 +16,10 @@ mod rows;
 mod token;
 mod value;
 
-pub use csv::Dialect;
+pub use dialect::Dialect;
 pub use framing::{Framing, Scan};
 pub use layout::{Layout, Layouts};
+pub(crate) use token::split;
 
 pub(crate) use column::{Column, type_name};
 pub(crate) use rows::{RowsDecoder, can_conform, conform};

@@ -1,7 +1,8 @@
 //! One CSV record with quotes, taken apart field by field, as PostgreSQL's `COPY` reads it: a quote
 //! anywhere opens or closes, a delimiter inside of quotes is text, and a field is quoted if any of it was.
 
-use super::csv::Dialect;
+use super::dialect::Dialect;
+use super::framing::without_line_end;
 
 /// Fields of one record.
 pub(crate) struct Fields<'a> {
@@ -17,6 +18,15 @@ pub(crate) enum Field {
     Whole { quoted: bool },
     /// The record ended inside of quotes.
     Unclosed,
+}
+
+/// The fields of one record, as text: for a header.
+pub(crate) fn split(dialect: &Dialect, record: &[u8]) -> Vec<String> {
+    let (mut fields, mut text, mut names) = (Fields::new(without_line_end(record)), Vec::new(), Vec::new());
+    while fields.next(dialect, &mut text).is_some() {
+        names.push(String::from_utf8_lossy(&text).into_owned());
+    }
+    names
 }
 
 impl<'a> Fields<'a> {

@@ -19,6 +19,10 @@ use super::setting::Settings;
 const QUEUED_KBYTES: &str = "32768";
 /// Longest pause between attempts to reach a broker.
 const RECONNECT_MS_MAX: &str = "2000";
+/// How long a commit is tried. Nothing else depends on this: no group is joined.
+const COMMIT_MS_MAX: &str = "3000";
+/// Must be less than that.
+const HEARTBEAT_MS: &str = "1000";
 /// Least time between two log lines about the same trouble.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// Pause between attempts of a question that has not been answered.
@@ -90,6 +94,9 @@ pub(super) fn consumer(settings: &Settings, source: &str) -> Result<BaseConsumer
         .set("group.id", settings.group.as_deref().unwrap_or(&default_group))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        // So long librdkafka holds on to a commit that finds no coordinator, even while it is closed.
+        .set("session.timeout.ms", COMMIT_MS_MAX)
+        .set("heartbeat.interval.ms", HEARTBEAT_MS)
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")

@@ -31,7 +31,6 @@ impl MockBroker {
         let producer: BaseProducer = ClientConfig::new()
             .set("test.mock.num.brokers", "1")
             .set("linger.ms", "5")
-            .set("reconnect.backoff.max.ms", "1000")
             .create()
             .map_err(|e| Error::io("starting the mock broker", e))?;
         let servers = {
@@ -89,17 +88,7 @@ impl MockBroker {
             cluster.request_errors(rdkafka::types::RDKafkaApiKey::Fetch, &vec![REFUSED; times]);
         }
     }
-
-    /// Takes the broker away, or brings it back.
-    pub fn set_up(&self, is_up: bool) -> Result<()> {
-        let Some(cluster) = self.producer.client().mock_cluster() else { return Ok(()) };
-        let done = if is_up { cluster.broker_up(BROKER_ID) } else { cluster.broker_down(BROKER_ID) };
-        done.map_err(|e| Error::io("switching the mock broker", e))
-    }
 }
-
-/// The mock cluster numbers its brokers from 1.
-const BROKER_ID: i32 = 1;
 
 impl fmt::Debug for MockBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use siltstone_engine::clock;
 
 /// How long anything asked of the broker may take.
@@ -23,6 +23,27 @@ pub struct Broker {
     pub address: String,
     home: Option<PathBuf>,
 }
+
+/// A record that does not reach the broker fails the test at once.
+pub struct Delivery;
+
+impl ClientContext for Delivery {}
+
+impl ProducerContext for Delivery {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PurgeQueue)
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PurgeInflight)
+        {
+            panic!("a record was not delivered: {error}");
+        }
+    }
+}
+
+/// A producer whose deliveries are looked at.
+pub type TestProducer = BaseProducer<Delivery>;
 
 /// The broker that tests share.
 pub fn shared() -> &'static Broker {
@@ -113,12 +134,12 @@ impl Broker {
         ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("an admin client")
     }
 
-    pub fn producer(&self) -> BaseProducer {
+    pub fn producer(&self) -> TestProducer {
         producer(&self.address, &[])
     }
 
     /// A producer with a transaction open.
-    pub fn transaction(&self) -> BaseProducer {
+    pub fn transaction(&self) -> TestProducer {
         let producer = producer(&self.address, &[("transactional.id", &fresh("tx"))]);
         producer.init_transactions(ANSWER_MAX).expect("transactions");
         producer.begin_transaction().expect("a transaction");
@@ -143,7 +164,7 @@ impl Broker {
 }
 
 /// Queues a record, waiting for room.
-pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: Option<&[u8]>) {
+pub fn send(producer: &TestProducer, topic: &str, partition: i32, value: Option<&[u8]>) {
     eventually("there is room for a record", || {
         let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition);
         record.payload = value;
@@ -158,13 +179,13 @@ pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: Option<
     });
 }
 
-fn producer(address: &str, more: &[(&str, &str)]) -> BaseProducer {
+fn producer(address: &str, more: &[(&str, &str)]) -> TestProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address).set("message.max.bytes", "20000000").set("linger.ms", "5");
     for (name, value) in more {
         config.set(*name, *value);
     }
-    config.create().expect("a producer")
+    config.create_with_context(Delivery).expect("a producer")
 }
 
 /// Tries until it is true; fails the test if it never is.

@@ -39,7 +39,6 @@ pub struct ViewError {
 /// One worker's end of an epoch.
 #[derive(Debug, Default)]
 pub struct Barrier {
-    pub worker: usize,
     pub epoch: u64,
     /// Rows folded or kept.
     pub rows: u64,

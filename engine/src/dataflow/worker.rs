@@ -35,7 +35,8 @@ pub struct WorkerSpec {
     /// Splits with an end, which whichever worker is free takes next.
     pub queue: Arc<Mutex<VecDeque<(Split, i64)>>>,
     pub control: Receiver<Control>,
-    pub out: Sender<Emission>,
+    /// To the committer; each emission with the worker's number.
+    pub out: Sender<(usize, Emission)>,
     /// State bytes of one worker at most; divided by all workers of the process that run now.
     pub fold_bytes: usize,
     pub workers: Arc<AtomicUsize>,
@@ -62,7 +63,7 @@ impl Worker {
     pub fn run(mut self) {
         if let Err(error) = self.work() {
             // The committer may be gone already; then nobody is left to tell.
-            let _ = self.spec.out.send(Emission::Failed(error));
+            let _ = self.spec.out.send((self.spec.number, Emission::Failed(error)));
         }
     }
 
@@ -162,7 +163,6 @@ impl Worker {
         let emissions = self.spec.graph.barrier()?;
         emissions.into_iter().try_for_each(|e| self.send(e))?;
         let mut barrier = std::mem::take(&mut self.barrier);
-        barrier.worker = self.spec.number;
         barrier.epoch = epoch;
         barrier.rows = self.spec.graph.take_rows();
         barrier.idle = self.open.is_empty() && self.queue().is_empty();
@@ -173,7 +173,10 @@ impl Worker {
     /// Waits while the committer is behind: this is the back-pressure.
     fn send(&self, emission: Emission) -> Result<()> {
         let start = clock::now();
-        self.spec.out.send(emission).map_err(|_| Error::new(Kind::Closed, "the pipeline has ended"))?;
+        self.spec
+            .out
+            .send((self.spec.number, emission))
+            .map_err(|_| Error::new(Kind::Closed, "the pipeline has ended"))?;
         self.spec.exchange.add(0, 0, micros(start));
         Ok(())
     }

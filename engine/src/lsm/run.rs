@@ -48,8 +48,10 @@ fn ingestion(store: &Store) -> Result<Ingestion<'_>> {
 }
 
 impl<'s> RunWriter<'s> {
-    pub(super) fn new(store: &'s Store, relation: u32, run: u64) -> Self {
-        let record = RunRecord { relation, run, epoch: 0, blocks: 0, rows: 0, bytes: 0 };
+    /// Begins a new run of a relation; it exists only when its record is committed.
+    pub fn begin(store: &'s Store, relation: u32) -> Self {
+        let record =
+            RunRecord { relation, run: store.allocate_run(), epoch: 0, blocks: 0, rows: 0, bytes: 0 };
         Self {
             store,
             record,

@@ -13,7 +13,7 @@ use super::record::{
     from_bytes, key, to_bytes,
 };
 use super::version::{Garbage, Run, Version};
-use super::{BlockReader, Ownership, RunWriter};
+use super::{BlockReader, Ownership};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
 
@@ -82,7 +82,7 @@ impl Store {
     /// Opens or creates the store in `dir`, and removes what a commit that never came left behind.
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Arc<Self>, Stored)> {
         let failed = |e: fjall::Error| Error::io(format!("opening the store in {}", dir.display()), e);
-        std::fs::create_dir_all(dir).map_err(|e| Error::io(format!("creating {}", dir.display()), e))?;
+        create_durably(dir)?;
         let owner = Ownership::take(dir, &options.owner)?;
         let share = options.memory_bytes;
         let db = Database::builder(dir.join("store"))
@@ -161,10 +161,11 @@ impl Store {
         }
         self.next_run = AtomicU64::new(newest + 1);
         self.current = RwLock::new(Arc::new(version));
-        let mut stored = Stored::default();
-        stored.relations = self.records(key::RELATIONS, "relations")?.into_iter().map(|(_, r)| r).collect();
-        self.committing = Mutex::new(stored.relations.iter().map(|r: &RelationRecord| r.id).collect());
-        stored.cursors = self.records(key::CURSORS, "cursors")?.into_iter().map(|(_, r)| r).collect();
+        let relations = self.records(key::RELATIONS, "relations")?.into_iter().map(|(_, r)| r);
+        let cursors = self.records(key::CURSORS, "cursors")?.into_iter().map(|(_, r)| r);
+        let mut stored =
+            Stored { relations: relations.collect(), cursors: cursors.collect(), ..Stored::default() };
+        self.committing = Mutex::new(stored.relations.iter().map(|r| r.id).collect());
         for (k, split) in self.records(key::SPLITS, "splits")? {
             let cursor =
                 key::cursor_of_split(&k).ok_or_else(|| Error::corrupt("a split has a malformed key"))?;
@@ -204,9 +205,9 @@ impl Store {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begins a new run of a relation; it exists only when its record is committed.
-    pub fn run_writer(&self, relation: u32) -> RunWriter<'_> {
-        RunWriter::new(self, relation, self.next_run.fetch_add(1, Ordering::Relaxed))
+    /// A number that no run has had.
+    pub(super) fn allocate_run(&self) -> u64 {
+        self.next_run.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Makes a change durable, then visible. Blocks written before the call become durable with it.
@@ -348,6 +349,17 @@ impl Store {
         let gaps = self.records::<GapRecord>(key::GAPS, "gaps")?;
         Ok(gaps.into_iter().map(|(_, gap)| gap).filter(|g| g.epoch <= epoch).collect())
     }
+}
+
+/// Creates the directory, and makes its entry in the one above durable.
+fn create_durably(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::File::open(above)?.sync_all())
+        .map_err(|e| Error::io(format!("creating {}", dir.display()), e))
 }
 
 fn read_failed(e: fjall::Error) -> Error {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::lsm::{Batches, BlockReader, Change, Choice, Merge, Run, RunRecord, Store, choose};
+use crate::lsm::{Batches, BlockReader, Change, Choice, Merge, Run, RunRecord, RunWriter, Store, choose};
 use crate::rollup::Layout;
 
 /// Does the most urgent compaction of a view. False if there was nothing to do.
@@ -24,7 +24,7 @@ pub fn compact(
     let chosen: Vec<&Arc<Run>> = runs.iter().filter(|r| chosen.contains(&r.record.run)).collect();
     let epoch = chosen.iter().map(|r| r.record.epoch).max().unwrap_or(0);
     let inputs: Vec<Batches> = chosen.iter().map(|r| store.read(r, BlockReader::default())).collect();
-    let mut run = store.run_writer(view);
+    let mut run = RunWriter::begin(store, view);
     for batch in Merge::new(layout.clone(), inputs) {
         if cancelled() {
             return Ok(true);

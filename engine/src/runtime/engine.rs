@@ -52,7 +52,12 @@ pub struct CreatedView {
     pub id: u32,
     /// Its source cannot be read again: it counts what comes behind this epoch.
     pub counts_from: Option<u64>,
+    /// It has not caught up with the other views of its source yet; [`Status::views`] says when it has.
+    pub backfilling: bool,
 }
+
+/// How long creating a view waits for it to hold what its source has read.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Opens or creates `dir`. The definitions found are in [`Engine::stored`]; attach each, then start.
@@ -177,7 +182,7 @@ impl Engine {
     }
 
     /// Creates a view, durably. On a source that runs already it reads from the beginning, beside the
-    /// others, and joins them when it has caught up.
+    /// others, and joins them when it has caught up; if that takes long, the call returns before.
     pub fn create_view(&self, text: &str, definition: ViewDefinition) -> Result<CreatedView> {
         let (source, name) = (definition.source, definition.name.clone());
         let attached = attach(definition)?;
@@ -194,7 +199,16 @@ impl Engine {
         let version = self.shared.store.commit(change)?;
         state.views.insert(id, ViewEntry { record, attached: Some(attached) });
         self.wake(&state, source);
-        Ok(CreatedView { id, counts_from: (!replayable).then_some(version.epoch) })
+        let started = state.started.is_some();
+        drop(state);
+        let settled = |state: &State| {
+            let joined = state.views.get(&id).is_none_or(|v| v.record.cursor == Some(source));
+            let own = state.sources.get(&source);
+            let reads = own.is_none_or(|s| s.failure.is_some() || s.main.stage != Stage::Stopped);
+            (joined && reads).then_some(())
+        };
+        let backfilling = started && self.shared.wait(CATCH_UP_WAIT, settled).is_none();
+        Ok(CreatedView { id, counts_from: (!replayable).then_some(version.epoch), backfilling })
     }
 
     /// Drops a view, or a source that no view reads, with all it holds.
@@ -414,9 +428,7 @@ fn stored_relation(record: &RelationRecord) -> StoredRelation {
 
 fn finished(state: &State) -> bool {
     state.sources.values().all(|source| {
-        let wanted = !state.views_of(source.main.id).is_empty()
-            || source.attached.as_ref().is_some_and(|a| a.definition.keeps_rows);
-        let done = source.main.stage == Stage::Finished || !wanted;
+        let done = source.main.stage == Stage::Finished || !state.wanted(source);
         done && source.backfill.is_none() && state.waiting(source.record.id).is_empty()
     })
 }

@@ -174,7 +174,7 @@ struct Committer {
     splits: BTreeMap<SplitId, SplitRecord>,
     queue: Arc<Mutex<VecDeque<(Split, i64)>>>,
     workers: Vec<(Sender<Control>, JoinHandle<()>)>,
-    emissions: Receiver<Emission>,
+    emissions: Receiver<(usize, Emission)>,
     commands: Receiver<Command>,
     commit: Arc<Metrics>,
     abandon: Arc<AtomicBool>,
@@ -190,7 +190,8 @@ struct Open<'s> {
     bad: Vec<ViewError>,
     bad_bytes: usize,
     gaps: Vec<Gap>,
-    barriers: Vec<Barrier>,
+    /// By worker.
+    barriers: BTreeMap<usize, Barrier>,
     due: bool,
 }
 
@@ -264,7 +265,7 @@ impl Committer {
             }
             let wait = deadline.saturating_duration_since(clock::now()).min(WAIT);
             match self.emissions.recv_timeout(wait) {
-                Ok(emission) => self.take(store, open, emission)?,
+                Ok((worker, emission)) => self.take(store, open, worker, emission)?,
                 Err(RecvTimeoutError::Timeout) if clock::now() >= deadline => return Ok(false),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(gone()),
@@ -272,11 +273,19 @@ impl Committer {
         }
     }
 
-    fn take<'s>(&self, store: &'s Store, open: &mut Open<'s>, emission: Emission) -> Result<()> {
+    fn take<'s>(
+        &self,
+        store: &'s Store,
+        open: &mut Open<'s>,
+        worker: usize,
+        emission: Emission,
+    ) -> Result<()> {
         match emission {
             Emission::Groups { view, table } => open.groups.entry(view).or_default().push(table),
             Emission::Kept(batch) => {
-                open.kept.get_or_insert_with(|| store.run_writer(self.spec.source_id)).write_block(&batch)?;
+                open.kept
+                    .get_or_insert_with(|| RunWriter::begin(store, self.spec.source_id))
+                    .write_block(&batch)?;
             }
             Emission::Bad(rows) => {
                 let bytes = |e: &ViewError| e.row.raw.as_ref().map_or(0, Vec::len) + e.row.reason.len() + 64;
@@ -289,22 +298,29 @@ impl Committer {
                 open.due = true;
             }
             Emission::Full | Emission::Idle => open.due = true,
-            Emission::Barrier(barrier) => open.barriers.push(barrier),
+            Emission::Barrier(barrier) => {
+                open.barriers.insert(worker, barrier);
+            }
             Emission::Failed(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Barrier, gather, commit.
+    /// Barrier, gather, commit. What a worker emits behind its barrier, while others have not come to
+    /// theirs, is the next epoch's.
     fn close<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<Vec<Barrier>> {
         let start = clock::now();
         self.epoch += 1;
         for (control, _) in &self.workers {
             control.send(Control::Barrier(self.epoch)).map_err(|_| gone())?;
         }
+        let mut next = Open::default();
         while open.barriers.len() < self.workers.len() {
             match self.emissions.recv_timeout(WAIT) {
-                Ok(emission) => self.take(store, open, emission)?,
+                Ok((worker, emission)) => {
+                    let behind = open.barriers.contains_key(&worker);
+                    self.take(store, if behind { &mut next } else { open }, worker, emission)?;
+                }
                 Err(RecvTimeoutError::Timeout) if self.abandon.load(Ordering::Acquire) => {
                     return Ok(Vec::new());
                 }
@@ -312,10 +328,10 @@ impl Committer {
                 Err(RecvTimeoutError::Disconnected) => return Err(gone()),
             }
         }
-        let mut open = std::mem::take(open);
-        let barriers = std::mem::take(&mut open.barriers);
+        let mut closing = std::mem::replace(open, next);
+        let barriers: Vec<Barrier> = std::mem::take(&mut closing.barriers).into_values().collect();
         self.last = clock::now();
-        self.commit(store, open, &barriers, start)?;
+        self.commit(store, closing, &barriers, start)?;
         Ok(barriers)
     }
 
@@ -376,7 +392,7 @@ impl Committer {
             Error::corrupt(format!("groups of view {view}, which the pipeline does not feed"))
         })?;
         let inputs = tables.into_iter().map(|t| Box::new(t.drain()) as Batches).collect();
-        let mut run = store.run_writer(view);
+        let mut run = RunWriter::begin(store, view);
         for batch in Merge::new(spec.layout.clone(), inputs) {
             run.write(batch?)?;
         }

@@ -169,10 +169,17 @@ impl State {
         self.views.values().filter(waits).map(|v| v.record.id).collect()
     }
 
+    /// Somebody wants its rows: a view, the table itself, or whoever pushes them and waits for an answer.
+    pub fn wanted(&self, source: &SourceState) -> bool {
+        let own = |a: &Attached| a.definition.keeps_rows || a.source.push_port().is_some();
+        source.attached.as_ref().is_some_and(own) || !self.views_of(source.main.id).is_empty()
+    }
+
     /// The facts of a source. `targets` is what a backfill is to read.
     pub fn facts(&self, source: &SourceState, targets: &[crate::connector::Split]) -> Facts {
         let main_views = self.views_of(source.main.id);
         let keeps_rows = source.attached.as_ref().is_some_and(|a| a.definition.keeps_rows);
+        let wanted = self.wanted(source);
         let replayable = source.attached.as_ref().is_some_and(|a| a.source.is_replayable());
         let backfill = source.backfill.as_ref().map(|b| Backfill {
             stage: b.cursor.stage,
@@ -181,7 +188,7 @@ impl State {
             last: b.last,
         });
         Facts {
-            wanted: keeps_rows || !main_views.is_empty(),
+            wanted,
             main: source.main.stage,
             main_is_stale: source.main.pipeline.as_ref().is_some_and(|p| p.views != main_views),
             untouched: source.main.untouched(),

@@ -22,7 +22,9 @@ fn views_created_on_the_way_equal_the_first(keeps_rows: bool) {
         views.push(engine.create_view("", view(&format!("v{i}"), source)).expect("creates").id);
         numbers.limit.store(i * 10_000, Ordering::Release);
         let mut looks = 0;
-        while engine.status().splits.iter().filter(|s| s.cursor == "main").map(|s| s.offset).sum::<i64>() < i * 3_000 {
+        while engine.status().splits.iter().filter(|s| s.cursor == "main").map(|s| s.offset).sum::<i64>()
+            < i * 3_000
+        {
             looks += 1;
             assert!(looks < 20_000, "the source stands still: {:?}", engine.status());
             siltstone_engine::clock::sleep(Duration::from_millis(1));
@@ -51,14 +53,17 @@ fn over_the_kept_rows_of_a_table() {
 #[test]
 fn a_backfill_cut_off_by_a_stop_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
-    let numbers = Numbers { batch: 20, ..Numbers::new(200_000, 11) };
+    let numbers = Numbers::new(50_000, 11);
     let (first, second) = {
         let engine = open(dir.path(), &numbers, 64 << 20, SHORT);
         let source = engine.create_source("", source(false)).expect("creates");
         let first = engine.create_view("", view("first", source)).expect("creates").id;
         engine.start(false).expect("starts");
         assert!(engine.wait_idle(LIMIT).expect("no failure"));
-        let second = engine.create_view("", view("second", source)).expect("creates").id;
+        numbers.limit.store(10_000, Ordering::Release);
+        let created = engine.create_view("", view("second", source)).expect("creates");
+        assert!(created.backfilling, "it is held up on the way");
+        let second = created.id;
         let mut looks = 0;
         while !engine.status().splits.iter().any(|s| s.cursor == "backfill" && s.offset > 0) {
             looks += 1;
@@ -68,6 +73,7 @@ fn a_backfill_cut_off_by_a_stop_goes_on() {
         engine.stop();
         (first, second)
     };
+    numbers.limit.store(50_000, Ordering::Release);
     let engine = open(dir.path(), &numbers, 64 << 20, SHORT);
     assert_eq!(groups(&engine.snapshot(), first), numbers.expected());
     engine.start(false).expect("starts");

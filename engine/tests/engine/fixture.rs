@@ -38,13 +38,17 @@ impl Numbers {
     }
 
     fn schema() -> SchemaRef {
-        Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("key", DataType::Int64, true)]))
+        Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("key", DataType::Int64, true),
+        ]))
     }
 
     fn rows(&self, split: i64, from: i64, to: i64) -> RecordBatch {
         let ids: Int64Array = (from..to).map(|i| i * SPLITS + split).collect::<Vec<_>>().into();
         let keys: Int64Array = ids.values().iter().map(|id| id % self.keys).collect::<Vec<_>>().into();
-        RecordBatch::try_new(Self::schema(), vec![Arc::new(ids), Arc::new(keys)]).expect("the schema's columns")
+        RecordBatch::try_new(Self::schema(), vec![Arc::new(ids), Arc::new(keys)])
+            .expect("the schema's columns")
     }
 
     /// What each key's `count(*)` and `sum(id)` must be when everything is read.
@@ -73,7 +77,8 @@ impl Connector for Numbers {
 
 impl Source for Numbers {
     fn discover(&self, known: &[Split]) -> Result<Vec<Split>> {
-        let split = |i| Split { id: format!("n/{i}").into(), start: 0, end: Some(self.total), detail: String::new() };
+        let split =
+            |i| Split { id: format!("n/{i}").into(), start: 0, end: Some(self.total), detail: String::new() };
         Ok((0..SPLITS).map(split).filter(|s| !known.contains(s)).collect())
     }
     fn is_bounded(&self) -> bool {

@@ -66,6 +66,28 @@ fn each_stop_on_the_way_leaves_a_whole_epoch_and_the_end_is_exact() {
 }
 
 #[test]
+fn every_epoch_of_a_table_keeps_the_rows_of_its_offsets_and_no_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Blocks are emitted ahead of barriers, by workers that reach them at different times.
+    let numbers = Numbers { batch: 70_000, ..Numbers::new(2_000_000, 5) };
+    let engine = open(dir.path(), &numbers, 64 << 20, Duration::from_millis(1));
+    let source = engine.create_source("keeps", source(true)).expect("creates");
+    engine.create_view("", view("v", source)).expect("creates");
+    engine.start(false).expect("starts");
+    let mut seen = std::collections::BTreeSet::new();
+    while !engine.wait_idle(Duration::from_micros(200)).expect("no failure") {
+        let status = engine.status();
+        let newest = status.epochs.last().map_or(0, |e| e.epoch);
+        if newest == status.epoch && seen.insert(newest) {
+            let offsets: i64 = status.splits.iter().map(|s| s.offset).sum();
+            let own = &status.sources[0];
+            assert_eq!((own.kept_rows as i64, own.rows as i64), (offsets, offsets), "epoch {newest}");
+        }
+    }
+    assert!(!seen.is_empty(), "no epoch was looked at");
+}
+
+#[test]
 fn a_directory_has_one_owner_who_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let numbers = Numbers::new(1, 1);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use siltstone_engine::connector::{Message, Messages};
 
 use super::*;
+use crate::option::Options;
 use crate::format::Decoding;
 
 fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
