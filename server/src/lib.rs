@@ -26,6 +26,8 @@ mod source;
 mod task;
 
 #[cfg(feature = "server")]
+mod batches;
+#[cfg(feature = "server")]
 mod channel;
 #[cfg(feature = "server")]
 #[doc(hidden)]

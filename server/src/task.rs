@@ -4,6 +4,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "server")]
+use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 #[cfg(feature = "server")]
@@ -13,6 +15,10 @@ use siltstone_engine::error::Error;
 use siltstone_sql::Result;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+
+/// More than one, so that a few statements that never pause leave room for others.
+#[cfg(feature = "server")]
+const STATEMENT_THREADS_A_CORE: usize = 4;
 
 /// A runtime of our own, usable from any thread, in another runtime or not.
 pub(crate) struct Runtime {
@@ -108,6 +114,18 @@ pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
 #[cfg(feature = "server")]
 pub(crate) fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Task<T> {
     Task(tokio::spawn(work))
+}
+
+/// Starts a statement's work, on threads that do nothing else: however long it computes without a pause,
+/// connections are accepted, answered and cancelled meanwhile. Dropping the answer ends it.
+#[cfg(feature = "server")]
+pub(crate) fn start_statement<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Task<T> {
+    static STATEMENTS: OnceLock<Option<Runtime>> = OnceLock::new();
+    let threads = crate::instance::cores() * STATEMENT_THREADS_A_CORE;
+    match STATEMENTS.get_or_init(|| Runtime::new(threads).ok()) {
+        Some(runtime) => runtime.start(work),
+        None => start(work),
+    }
 }
 
 /// Runs blocking work beside the current runtime's tasks.

@@ -40,7 +40,11 @@ fn known(sql: &Sql) -> Result<Option<DataType>> {
         Sql::Text | Sql::String(_) => DataType::Utf8,
         Sql::Varchar(None) | Sql::CharacterVarying(None) | Sql::CharVarying(None) => DataType::Utf8,
         Sql::Char(None) | Sql::Character(None) => DataType::Utf8,
-        Sql::Varchar(_) | Sql::CharacterVarying(_) | Sql::CharVarying(_) | Sql::Char(_) | Sql::Character(_) => {
+        Sql::Varchar(_)
+        | Sql::CharacterVarying(_)
+        | Sql::CharVarying(_)
+        | Sql::Char(_)
+        | Sql::Character(_) => {
             return Err(Error::unsupported(format!("the length of {sql}"))
                 .with_hint("leave the length out: TEXT or VARCHAR holds strings of any length"));
         }
@@ -86,7 +90,9 @@ fn numeric(info: &ExactNumberInfo) -> Result<DataType> {
             sqlstate::INVALID_PARAMETER_VALUE,
             format!("NUMERIC({precision},{scale}) is out of range"),
         )
-        .with_hint(format!("the precision goes from 1 to {DECIMAL128_MAX_PRECISION}, the scale from 0 to it"))),
+        .with_hint(format!(
+            "the precision goes from 1 to {DECIMAL128_MAX_PRECISION}, the scale from 0 to it"
+        ))),
     }
 }
 

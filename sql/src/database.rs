@@ -42,7 +42,7 @@ impl Database {
     pub fn open(dir: &Path, options: Options, registry: Arc<Registry>) -> Result<Arc<Self>> {
         let engine = Engine::open(dir, options, registry)?;
         let runtime = runtime(dir, engine.options())?;
-        let environment = environment(runtime, engine.options().workers)?;
+        let mut environment = environment(runtime, engine.options().workers)?;
         let mut catalog = Catalog::default();
         for stored in engine.stored() {
             let relation = attach(&engine, &environment, &catalog, &stored)
@@ -50,7 +50,7 @@ impl Database {
             catalog = catalog.with(relation);
         }
         let catalog = Arc::new(RwLock::new(Arc::new(catalog)));
-        let postgres = catalog_schema(&catalog)?;
+        let postgres = catalog_schema(&catalog, &mut environment)?;
         Ok(Arc::new(Self { engine, catalog, definitions: Mutex::new(()), environment, postgres }))
     }
 

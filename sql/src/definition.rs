@@ -57,14 +57,17 @@ pub fn create_view(database: &Database, create: &CreateView, existing: Existing)
         create: create.clone(),
         compiled,
     })));
-    Ok(created
-        .counts_from
-        .map(|epoch| {
-            let message = format!("\"{}\" counts the rows of \"{source}\" that come after epoch {epoch}", create.name);
-            Notice::notice(message).with_hint("the rows before it were not kept and cannot be read again")
-        })
-        .into_iter()
-        .collect())
+    let mut notices = Vec::new();
+    if let Some(epoch) = created.counts_from {
+        let message =
+            format!("\"{}\" counts the rows of \"{source}\" that come after epoch {epoch}", create.name);
+        let hint = "the rows before it were not kept and cannot be read again";
+        notices.push(Notice::notice(message).with_hint(hint));
+    } else if created.backfilling {
+        let message = format!("\"{}\" reads \"{source}\" from its beginning in the background", create.name);
+        notices.push(Notice::notice(message).with_hint("siltstone.views has its state"));
+    }
+    Ok(notices)
 }
 
 fn taken(
@@ -80,8 +83,10 @@ fn taken(
             return Ok(vec![skipped(name, "exists with the same definition")]);
         }
         let message = format!("\"{name}\" exists with another definition: {}", differences.join("; "));
-        return Err(Error::new(sqlstate::DUPLICATE_TABLE, message)
-            .with_hint(format!("use the stored definition, or DROP {} {name} CASCADE and start over", stored.kind())));
+        return Err(Error::new(sqlstate::DUPLICATE_TABLE, message).with_hint(format!(
+            "use the stored definition, or DROP {} {name} CASCADE and start over",
+            stored.kind()
+        )));
     }
     if if_not_exists {
         return Ok(vec![skipped(name, "already exists")]);
@@ -132,7 +137,8 @@ fn drop_one(
     let others: Vec<&String> = views.iter().filter(|view| !together.contains(view)).collect();
     if !cascade && !others.is_empty() {
         let kind = found.kind().to_lowercase();
-        let list = others.iter().map(|view| format!("materialized view {view}")).collect::<Vec<_>>().join(", ");
+        let list =
+            others.iter().map(|view| format!("materialized view {view}")).collect::<Vec<_>>().join(", ");
         return Err(Error::new(
             sqlstate::DEPENDENT_OBJECTS,
             format!("cannot drop {kind} {} because other objects depend on it", found.name()),

@@ -65,7 +65,14 @@ struct Content {
 
 impl Error {
     pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Self(Box::new(Content { sqlstate, message: message.into(), detail: None, hint: None, position: None, place: None }))
+        Self(Box::new(Content {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+            place: None,
+        }))
     }
 
     /// Understood, but not built.

@@ -41,9 +41,10 @@ fn from_root(error: &DataFusionError) -> Error {
         }
         DataFusionError::IoError(io) => Error::new(sqlstate::IO_ERROR, io.to_string()),
         DataFusionError::External(inner) => from_external(inner.as_ref()),
-        DataFusionError::Collection(errors) => errors
-            .first()
-            .map_or_else(|| Error::new(sqlstate::INTERNAL, "several errors, none of them given"), from_datafusion),
+        DataFusionError::Collection(errors) => errors.first().map_or_else(
+            || Error::new(sqlstate::INTERNAL, "several errors, none of them given"),
+            from_datafusion,
+        ),
         other => Error::new(sqlstate::INTERNAL, first_line(&other.message())),
     }
 }
@@ -63,7 +64,9 @@ fn from_external(inner: &(dyn std::error::Error + Send + Sync + 'static)) -> Err
 
 fn from_parser(error: &ParserError) -> Error {
     match error {
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => Error::syntax(message.clone()),
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+            Error::syntax(message.clone())
+        }
         ParserError::RecursionLimitExceeded => {
             Error::new(sqlstate::TOO_COMPLEX, "the statement is nested too deeply")
         }
@@ -84,7 +87,9 @@ pub fn from_arrow(error: &ArrowError) -> Error {
         ArrowError::InvalidArgumentError(message) => {
             Error::new(sqlstate::INVALID_PARAMETER_VALUE, first_line(message))
         }
-        ArrowError::NotYetImplemented(message) => Error::new(sqlstate::FEATURE_NOT_SUPPORTED, first_line(message)),
+        ArrowError::NotYetImplemented(message) => {
+            Error::new(sqlstate::FEATURE_NOT_SUPPORTED, first_line(message))
+        }
         ArrowError::ExternalError(inner) => from_external(inner.as_ref()),
         other => Error::new(sqlstate::INTERNAL, first_line(&other.to_string())),
     }
@@ -119,7 +124,9 @@ fn bad_value(message: &str) -> Error {
 
 fn is_range(message: &str) -> bool {
     let lower = message.to_lowercase();
-    ["overflow", "out of range", "too large to store", "can't cast value"].iter().any(|part| lower.contains(part))
+    ["overflow", "out of range", "too large to store", "can't cast value"]
+        .iter()
+        .any(|part| lower.contains(part))
 }
 
 fn from_schema(error: &SchemaError) -> Error {
@@ -135,9 +142,10 @@ fn from_schema(error: &SchemaError) -> Error {
             Error::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", field.flat_name()))
                 .with_hint_if(hint)
         }
-        SchemaError::AmbiguousReference { field } => {
-            Error::new(sqlstate::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.flat_name()))
-        }
+        SchemaError::AmbiguousReference { field } => Error::new(
+            sqlstate::AMBIGUOUS_COLUMN,
+            format!("column reference \"{}\" is ambiguous", field.flat_name()),
+        ),
         other => Error::new(sqlstate::DUPLICATE_COLUMN, other.to_string())
             .with_hint("give one of them another name with AS"),
     }

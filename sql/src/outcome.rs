@@ -86,7 +86,9 @@ impl Outcome {
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Rows { schema, tag, .. } => f.debug_struct("Rows").field("schema", schema).field("tag", tag).finish(),
+            Self::Rows { schema, tag, .. } => {
+                f.debug_struct("Rows").field("schema", schema).field("tag", tag).finish()
+            }
             Self::Done { tag } => f.debug_struct("Done").field("tag", tag).finish(),
         }
     }

@@ -61,7 +61,12 @@ const SETTINGS: &[Setting] = &[
         Rule::OneOf(&["read committed"]),
         "every statement reads one epoch of its own",
     ),
-    setting("default_transaction_read_only", "off", Rule::OneOf(&["off", "false", "0"]), "statements may write"),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        Rule::OneOf(&["off", "false", "0"]),
+        "statements may write",
+    ),
     setting("extra_float_digits", "1", Rule::Number(1, 3), "floats are shown with all their digits"),
     setting("idle_in_transaction_session_timeout", "0", Rule::OneOf(&["0"]), "there are no transactions"),
     setting("idle_session_timeout", "0", Rule::OneOf(&["0"]), "sessions may idle"),
@@ -72,14 +77,29 @@ const SETTINGS: &[Setting] = &[
     setting("lock_timeout", "0", Rule::OneOf(&["0"]), "statements do not wait for locks"),
     setting("max_identifier_length", "63", Rule::Fixed, "what clients may rely on for names"),
     setting("row_security", "off", Rule::OneOf(&["off", "false", "0"]), "there are no row policies"),
-    setting("search_path", "\"$user\", public", Rule::Path, "schemas that names are looked up in; the first counts"),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        Rule::Path,
+        "schemas that names are looked up in; the first counts",
+    ),
     setting("server_encoding", "UTF8", Rule::Fixed, "the encoding of stored text"),
     setting("server_version", SERVER_VERSION, Rule::Fixed, "the PostgreSQL that clients may expect"),
     setting("server_version_num", "160006", Rule::Fixed, "the same as a number"),
     setting("session_authorization", "siltstone", Rule::Fixed, "the user"),
-    setting("standard_conforming_strings", "on", Rule::OneOf(&["on", "true", "1", "yes"]), "backslashes are plain"),
+    setting(
+        "standard_conforming_strings",
+        "on",
+        Rule::OneOf(&["on", "true", "1", "yes"]),
+        "backslashes are plain",
+    ),
     setting("statement_timeout", "0", Rule::Span, "ends statements that take longer; 0 for never"),
-    setting("synchronous_commit", "on", Rule::OneOf(&["on", "true", "1", "yes"]), "INSERT always waits for the disk"),
+    setting(
+        "synchronous_commit",
+        "on",
+        Rule::OneOf(&["on", "true", "1", "yes"]),
+        "INSERT always waits for the disk",
+    ),
     setting("TimeZone", "UTC", Rule::Zone, "the zone that timestamptz is shown in and read as"),
     setting(
         "transaction_isolation",
@@ -150,7 +170,8 @@ fn find(name: &str) -> Option<&'static Setting> {
 fn known(name: &str) -> Result<&'static Setting> {
     find(name).ok_or_else(|| {
         let near = nearest(name, SETTINGS.iter().map(|setting| setting.name));
-        let near = near.map_or_else(|| "SHOW ALL lists them".to_owned(), |near| format!("did you mean \"{near}\"?"));
+        let near =
+            near.map_or_else(|| "SHOW ALL lists them".to_owned(), |near| format!("did you mean \"{near}\"?"));
         Error::new(sqlstate::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
             .with_hint(near)
     })
@@ -164,17 +185,21 @@ fn check(setting: &Setting, value: &str) -> Result<String> {
     match setting.rule {
         Rule::Free => Ok(value.to_owned()),
         Rule::Fixed if value == setting.default => Ok(value.to_owned()),
-        Rule::Fixed => {
-            Err(Error::new("55P02", format!("parameter \"{}\" cannot be changed", setting.name)))
+        Rule::Fixed => Err(Error::new("55P02", format!("parameter \"{}\" cannot be changed", setting.name))),
+        Rule::OneOf(values) if values.iter().any(|v| v.eq_ignore_ascii_case(value)) => {
+            Ok(setting.default.to_owned())
         }
-        Rule::OneOf(values) if values.iter().any(|v| v.eq_ignore_ascii_case(value)) => Ok(setting.default.to_owned()),
         Rule::OneOf(values) => refused(format!("it takes {} only", values[0])),
         Rule::Span if span(value).is_some() => Ok(value.to_owned()),
         Rule::Span => refused("it takes milliseconds, or a number with ms, s, min, h or d".to_owned()),
         Rule::Zone if zone(value).is_some() => Ok(value.to_owned()),
-        Rule::Zone => refused("it takes UTC, an offset such as +02:00, or a name such as Europe/Berlin".to_owned()),
+        Rule::Zone => {
+            refused("it takes UTC, an offset such as +02:00, or a name such as Europe/Berlin".to_owned())
+        }
         Rule::Path if first_schema(value).is_some() => Ok(value.to_owned()),
-        Rule::Path => refused("the schemas are public, siltstone, pg_catalog and information_schema".to_owned()),
+        Rule::Path => {
+            refused("the schemas are public, siltstone, pg_catalog and information_schema".to_owned())
+        }
         Rule::Number(least, most) => match value.parse::<i64>() {
             Ok(number) if (least..=most).contains(&number) => Ok(number.to_string()),
             _ => refused(format!("it takes {least} to {most}")),
@@ -234,7 +259,10 @@ mod tests {
         let mut settings = Settings::default();
         settings.set("datestyle", "ISO").expect("the style there is");
         assert_eq!(settings.set("datestyle", "German").expect_err("no other").sqlstate(), "22023");
-        assert_eq!(settings.set("statement_timout", "1").expect_err("a typo").hint(), Some("did you mean \"statement_timeout\"?"));
+        assert_eq!(
+            settings.set("statement_timout", "1").expect_err("a typo").hint(),
+            Some("did you mean \"statement_timeout\"?")
+        );
         settings.set("timezone", "Europe/Berlin").expect("a zone");
         assert_eq!(settings.get("TIMEZONE").as_deref(), Some("Europe/Berlin"));
         settings.set("STATEMENT_TIMEOUT", "2s").expect("a span");

@@ -13,15 +13,20 @@
 //! offset before that, records of it may have been read as if they followed the old ones. Brokers that tell
 //! no topic id (before 2.8) are known by offsets alone.
 
+mod setting;
+
 mod client;
 mod describe;
 mod intake;
-mod mock;
 mod partition;
-mod reader;
-mod setting;
-mod source;
 mod topic;
+
+mod assigned;
+mod reader;
+mod source;
+mod taken;
+
+mod mock;
 
 use std::sync::Arc;
 

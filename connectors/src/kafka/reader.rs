@@ -10,17 +10,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use siltstone_engine::clock;
-use siltstone_engine::connector::{
-    Fetch, Gap, Message, Messages, Payload, Poll, Split, SplitId, SplitReader,
-};
+use siltstone_engine::connector::{Fetch, Gap, Poll, Split, SplitReader};
 use siltstone_engine::error::{Error, Result};
 
+use super::assigned::{Assigned, State, gap_of};
 use super::client::{Client, Context, Place, is_final, refusal};
-use super::intake::{Intake, Item, Topic};
+use super::intake::{Intake, Item};
 use super::partition::Partition;
+use super::taken::Taken;
 use super::topic::Topics;
 
 /// Bytes of values in one fetch; the value that reaches it is still part of it.
@@ -43,26 +42,6 @@ pub(super) struct KafkaReader {
     ready: VecDeque<Poll>,
     is_any_in_doubt: bool,
     next_look: Option<Instant>,
-}
-
-struct Assigned {
-    split: SplitId,
-    partition: Partition,
-    /// The next offset to hand out.
-    position: i64,
-    end: Option<i64>,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Reading,
-    /// The broker refused the position: it is out of range, or the topic is another one.
-    Refused,
-    /// The broker did not know the topic or partition: it may be another one by now.
-    Doubtful,
-    /// Read to its end, or never to be read again: its topic was recreated.
-    Over,
 }
 
 impl KafkaReader {
@@ -312,152 +291,5 @@ impl SplitReader for KafkaReader {
                 return Ok(Poll::Idle);
             }
         }
-    }
-}
-
-/// Where reading goes on when `from` was refused, and why; `None` if it is in range after all.
-fn gap_of(from: i64, first: i64, end: i64, has_topic_id: bool) -> Option<(i64, String)> {
-    if from < first {
-        Some((first, format!("records before offset {first} were deleted")))
-    } else if from > end && has_topic_id {
-        Some((
-            end,
-            format!("the log was cut off at offset {end}: records that were read before are lost there"),
-        ))
-    } else if from > end {
-        Some((first, format!("the log ends at offset {end}: the topic was deleted and created again")))
-    } else {
-        None
-    }
-}
-
-/// The messages of one take, and what they do to their partitions.
-struct Taken<'a> {
-    partitions: &'a mut [Assigned],
-    messages: Messages,
-    /// Which partitions have moved.
-    has_moved: Vec<bool>,
-    /// The partition of the last message, by librdkafka's name for it: the next one is mostly of the same.
-    last: Option<(Topic, i32, usize)>,
-    seen: Vec<(Topic, i32, usize)>,
-    is_any_in_doubt: bool,
-}
-
-impl<'a> Taken<'a> {
-    fn new(partitions: &'a mut [Assigned]) -> Self {
-        let has_moved = vec![false; partitions.len()];
-        Self {
-            partitions,
-            messages: Messages::default(),
-            has_moved,
-            last: None,
-            seen: Vec::new(),
-            is_any_in_doubt: false,
-        }
-    }
-
-    fn message(&mut self, topic: Topic, number: i32, offset: i64, value: Option<&[u8]>) {
-        let Some(at) = self.find(topic, number) else { return };
-        let assigned = &mut self.partitions[at];
-        if assigned.state == State::Over || offset < assigned.position {
-            return;
-        }
-        self.has_moved[at] = true;
-        if assigned.end.is_some_and(|end| offset >= end) {
-            // Behind the end, so all before it is read.
-            assigned.position = assigned.position.max(assigned.end.unwrap_or(offset));
-            return;
-        }
-        assigned.position = offset + 1;
-        let start = self.messages.bytes.len();
-        self.messages.bytes.extend_from_slice(value.unwrap_or_default());
-        // At most FETCH_BYTES_MAX and one value, which Kafka limits to 2 GiB.
-        let place = |at: usize| u32::try_from(at).expect("a fetch is shorter than 4 GiB");
-        self.messages.entries.push(Message {
-            split: place(at),
-            offset,
-            start: place(start),
-            end: place(self.messages.bytes.len()),
-            absent: value.is_none(),
-        });
-    }
-
-    /// Notes what was said of a partition; returns what is worth a log line.
-    fn notice(&mut self, topic: &str, number: i32, offset: i64, code: RDKafkaErrorCode) -> Option<String> {
-        use RDKafkaErrorCode as Code;
-        let at = self.partitions.iter().position(|a| is_at(a, topic, number))?;
-        let assigned = &mut self.partitions[at];
-        if assigned.state == State::Over {
-            return None;
-        }
-        match code {
-            Code::PartitionEOF => {
-                if offset > assigned.position {
-                    assigned.position = offset;
-                    self.has_moved[at] = true;
-                }
-                return None;
-            }
-            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
-                assigned.state = State::Refused
-            }
-            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
-                if assigned.state == State::Reading =>
-            {
-                assigned.state = State::Doubtful;
-            }
-            _ => {}
-        }
-        self.is_any_in_doubt |= assigned.state != State::Reading;
-        Some(format!("partition {number} of topic '{topic}': {}", KafkaError::MessageConsumption(code)))
-    }
-
-    /// Which assigned partition it is.
-    fn find(&mut self, topic: Topic, number: i32) -> Option<usize> {
-        let is_same = |of: &&(Topic, i32, usize)| of.0 == topic && of.1 == number;
-        if let Some(&(_, _, at)) = self.last.as_ref().filter(is_same) {
-            return Some(at);
-        }
-        let found = match self.seen.iter().find(is_same) {
-            Some(&seen) => seen,
-            None => {
-                let name = topic.name();
-                let at = self.partitions.iter().position(|a| is_at(a, &name, number))?;
-                self.seen.push((topic, number, at));
-                (topic, number, at)
-            }
-        };
-        self.last = Some(found);
-        Some(found.2)
-    }
-
-    fn into_fetch(mut self) -> Option<Fetch> {
-        if !self.has_moved.contains(&true) {
-            return None;
-        }
-        self.messages.splits = self.partitions.iter().map(|a| a.split.clone()).collect();
-        let moved = self.partitions.iter().zip(&self.has_moved).filter(|(_, has_moved)| **has_moved);
-        let progress = moved.map(|(a, _)| (a.split.clone(), a.position)).collect();
-        Some(Fetch { payload: Payload::Messages(self.messages), progress })
-    }
-}
-
-/// Of several splits of one partition, only one is not over.
-fn is_at(assigned: &Assigned, topic: &str, number: i32) -> bool {
-    assigned.partition.number == number && assigned.partition.topic == topic && assigned.state != State::Over
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gap_goes_to_where_records_are() {
-        let to = |from, first, end, has_id| gap_of(from, first, end, has_id).map(|(to, _)| to);
-        assert_eq!(to(5, 10, 20, true), Some(10));
-        assert_eq!(to(10, 10, 20, true), None);
-        assert_eq!(to(20, 10, 20, true), None);
-        assert_eq!(to(21, 10, 20, true), Some(20), "what was read is not read again");
-        assert_eq!(to(21, 10, 20, false), Some(10), "without ids it counts as recreated");
     }
 }

@@ -12,7 +12,15 @@ use super::queue::Queue;
 /// Reads the queue once it is assigned the split; the readers of other workers stay idle.
 pub(super) struct PushReader {
     queue: Arc<Queue>,
-    assigned: Option<(SplitId, u64)>,
+    assigned: Option<Assigned>,
+}
+
+struct Assigned {
+    split: SplitId,
+    ticket: u64,
+    /// The next row's offset.
+    position: i64,
+    end: Option<i64>,
 }
 
 impl PushReader {
@@ -24,27 +32,36 @@ impl PushReader {
 impl SplitReader for PushReader {
     fn assign(&mut self, split: &Split, from: i64) -> Result<()> {
         let ticket = self.queue.assign(from)?;
-        self.assigned = Some((split.id.clone(), ticket));
+        self.assigned = Some(Assigned { split: split.id.clone(), ticket, position: from, end: split.end });
         Ok(())
     }
 
     fn poll(&mut self, rows_max: usize, timeout: Duration) -> Result<Poll> {
-        let Some((split, ticket)) = &self.assigned else {
+        let Some(assigned) = &mut self.assigned else {
             clock::sleep(timeout);
             return Ok(Poll::Idle);
         };
-        let Some((offset, batch)) = self.queue.next(*ticket, rows_max, timeout)? else {
+        let Assigned { split, ticket, position, end } = assigned;
+        if end.is_some_and(|end| *position >= end) {
+            let finished = Poll::Finished(split.clone());
+            self.queue.release(*ticket);
+            self.assigned = None;
+            return Ok(finished);
+        }
+        let left = end.map_or(usize::MAX, |end| usize::try_from(end - *position).unwrap_or(0));
+        let Some((offset, batch)) = self.queue.next(*ticket, rows_max.min(left), timeout)? else {
             return Ok(Poll::Idle);
         };
-        let progress = vec![(split.clone(), offset + batch.num_rows() as i64)];
+        *position = offset + batch.num_rows() as i64;
+        let progress = vec![(split.clone(), *position)];
         Ok(Poll::Records(Fetch { payload: Payload::Rows { split: split.clone(), offset, batch }, progress }))
     }
 }
 
 impl Drop for PushReader {
     fn drop(&mut self) {
-        if let Some((_, ticket)) = self.assigned.take() {
-            self.queue.release(ticket);
+        if let Some(assigned) = self.assigned.take() {
+            self.queue.release(assigned.ticket);
         }
     }
 }

@@ -106,7 +106,8 @@ impl Broker {
         assert_eq!(done, [Ok(topic.to_owned())]);
     }
 
-    /// Deletes and creates a topic; the broker needs a moment in between.
+    /// Deletes a topic with records and creates it again. A broker may still write to the old log for a
+    /// moment, and lose what it writes: this waits until it does not.
     pub fn recreate(&self, topic: &str, partitions: i32) {
         self.delete(topic);
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
@@ -114,6 +115,11 @@ impl Broker {
             let done = wait_for(self.admin().create_topics([&new], &AdminOptions::new())).expect("an answer");
             done == [Ok(topic.to_owned())]
         });
+        let client = self.producer();
+        let is_empty = |partition| {
+            client.client().fetch_watermarks(topic, partition, ANSWER_MAX).is_ok_and(|marks| marks == (0, 0))
+        };
+        eventually("the new topic is empty", || (0..partitions).all(is_empty));
     }
 
     pub fn grow(&self, topic: &str, partitions: usize) {
@@ -182,6 +188,8 @@ pub fn send(producer: &TestProducer, topic: &str, partition: i32, value: Option<
 fn producer(address: &str, more: &[(&str, &str)]) -> TestProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address).set("message.max.bytes", "20000000").set("linger.ms", "5");
+    // A record that is sent again keeps its place.
+    config.set("enable.idempotence", "true");
     for (name, value) in more {
         config.set(*name, *value);
     }

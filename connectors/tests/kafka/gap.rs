@@ -65,6 +65,8 @@ fn recreated(again: u32, is_running: bool) {
     } else {
         reading.assign(&splits[0], from[&old]);
     }
+    let end = || bounded(&*source, &splits[1..])[0].end;
+    eventually("the new topic holds its records", || end() == Some(i64::from(again)));
     assert!(splits[1].id.starts_with(&format!("{topic}/0@")), "{}", splits[1].id);
     reading.assign(&splits[1], splits[1].start);
     reading.until("the gap is told", |r| !r.gaps.is_empty());

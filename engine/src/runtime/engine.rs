@@ -383,10 +383,17 @@ impl Engine {
             let definition = s.attached.as_ref()?.definition.clone();
             Some((*id, (s.record.name.clone(), definition)))
         });
+        // A view that waits for a cursor misses nothing while nothing has been read.
+        let behind = |v: &&ViewEntry| match (v.record.cursor, v.record.source) {
+            (Some(cursor), source) => Some(cursor) != source,
+            (None, source) => source.and_then(|s| state.sources.get(&s)).is_some_and(|s| !s.main.untouched()),
+        };
+        let backfilling = state.views.values().filter(behind).map(|v| v.record.id).collect();
         Snapshot {
             store: self.shared.store.clone(),
             version: self.shared.store.version(),
             views: Arc::new(views.collect()),
+            backfilling: Arc::new(backfilling),
             tables: Arc::new(tables.collect()),
         }
     }

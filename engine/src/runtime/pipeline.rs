@@ -4,7 +4,7 @@
 //! to stop; gathers what the workers give; and commits it while they fold on into fresh tables. So at
 //! most two epochs of states are in memory: one filling, one on its way to the store.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -40,8 +40,11 @@ pub struct PipelineSpec {
     pub source_id: u32,
     pub source: Arc<dyn Source>,
     pub graph: GraphSpec,
-    /// Not yet read to their end, with the end that this run reads to.
+    /// Not yet read to their end.
     pub splits: Vec<SplitRecord>,
+    /// Where splits without an end of their own end for this run. Such an end is not stored: the next run
+    /// goes on behind it.
+    pub run_ends: BTreeMap<SplitId, i64>,
     /// It ends by itself when all splits are read to their end.
     pub ends: bool,
     pub workers: usize,
@@ -128,6 +131,7 @@ impl Pipeline {
         let name = format!("commit {}", spec.cursor);
         let committer = Committer {
             splits: BTreeMap::new(),
+            done: BTreeSet::new(),
             epoch: 0,
             last: clock::now(),
             queue,
@@ -172,6 +176,8 @@ impl Pipeline {
 struct Committer {
     spec: PipelineSpec,
     splits: BTreeMap<SplitId, SplitRecord>,
+    /// Splits read to their end, or to the end of this run.
+    done: BTreeSet<SplitId>,
     queue: Arc<Mutex<VecDeque<(Split, i64)>>>,
     workers: Vec<(Sender<Control>, JoinHandle<()>)>,
     emissions: Receiver<(usize, Emission)>,
@@ -226,7 +232,7 @@ impl Committer {
             if self.abandon.load(Ordering::Acquire) {
                 return Ok(Stage::Stopped);
             }
-            let idle = barriers.iter().all(|b| b.idle) && self.splits.values().all(|s| s.finished);
+            let idle = barriers.iter().all(|b| b.idle) && self.splits.keys().all(|id| self.done.contains(id));
             if stop {
                 return Ok(if idle && self.spec.ends { Stage::Finished } else { Stage::Stopped });
             }
@@ -239,8 +245,12 @@ impl Committer {
     /// Splits that have an end by nature are taken by whichever worker is free, in order; the others are
     /// divided for good.
     fn assign(&mut self, splits: Vec<SplitRecord>) {
+        let run = |s: &SplitRecord| {
+            let end = s.split.end.or_else(|| self.spec.run_ends.get(&s.split.id).copied());
+            (Split { end, ..s.split.clone() }, s.offset)
+        };
         let (queued, fixed): (Vec<_>, Vec<_>) =
-            splits.iter().map(|s| (s.split.clone(), s.offset)).partition(|_| self.spec.source.is_bounded());
+            splits.iter().map(run).partition(|_| self.spec.source.is_bounded());
         self.splits.extend(splits.into_iter().map(|s| (s.split.id.clone(), s)));
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).extend(queued);
         for (worker, share) in divide(fixed, self.workers.len()) {
@@ -379,8 +389,11 @@ impl Committer {
         }
         for id in &barrier.finished {
             if let Some(split) = self.splits.get_mut(id) {
-                split.finished = true;
-                split.offset = split.split.end.map_or(split.offset, |end| end.max(split.offset));
+                let run_end = self.spec.run_ends.get(id).copied();
+                let end = split.split.end.or(run_end);
+                split.offset = end.map_or(split.offset, |end| end.max(split.offset));
+                split.finished = split.split.end.is_some() || run_end.is_none();
+                self.done.insert(id.clone());
                 moved.insert(id.clone(), split.clone());
             }
         }

@@ -1,6 +1,6 @@
 //! Reading: one epoch, pinned for as long as the snapshot lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub(super) store: Arc<Store>,
     pub(super) version: Arc<Version>,
     pub(super) views: Arc<BTreeMap<u32, AttachedView>>,
+    /// Views that do not hold all that their sources have read.
+    pub(super) backfilling: Arc<BTreeSet<u32>>,
     pub(super) tables: Arc<BTreeMap<u32, (String, Arc<SourceDefinition>)>>,
 }
 
@@ -126,6 +128,11 @@ impl Snapshot {
     /// Groups of a view, counted once for each run that has them: at least as many as there are.
     pub fn group_count_max(&self, view: u32) -> u64 {
         self.version.runs(view).iter().map(|r| r.record.rows).sum()
+    }
+
+    /// The view reads its source from the beginning still: what it shows is a part.
+    pub fn is_backfilling(&self, view: u32) -> bool {
+        self.backfilling.contains(&view)
     }
 
     /// All bad rows, oldest first.

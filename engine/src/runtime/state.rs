@@ -137,7 +137,8 @@ impl CursorState {
         }
     }
 
-    fn untouched(&self) -> bool {
+    /// Nothing has been read.
+    pub fn untouched(&self) -> bool {
         self.splits.values().all(|s| s.offset == s.split.start && !s.finished)
     }
 }

@@ -1,6 +1,7 @@
 //! One thread for each source: asks [`checkpoint::decide`] what to do and does it; looks for new splits
 //! and for the ends of open ones.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -142,22 +143,23 @@ impl Supervisor {
         let bounded = state.started == Some(true);
         let views = state.views_of(self.source);
         let main = &state.source(self.source)?.main;
-        let mut splits: Vec<SplitRecord> = main.splits.values().filter(|s| !s.finished).cloned().collect();
+        let splits: Vec<SplitRecord> = main.splits.values().filter(|s| !s.finished).cloned().collect();
         let ends = attached.source.is_bounded() || bounded;
+        let mut run_ends = BTreeMap::new();
         if bounded && !attached.source.is_bounded() {
             drop(state);
             let all: Vec<Split> = splits.iter().map(|s| s.split.clone()).collect();
             let found = attached.source.ends(&all)?;
-            for split in &mut splits {
-                let end = found.get(&split.split.id).copied();
-                split.split.end = Some(end.unwrap_or(split.offset).max(split.offset));
-            }
+            // A gap is met where reading begins, even if nothing is behind it.
+            let end =
+                |s: &SplitRecord| (s.split.id.clone(), found.get(&s.split.id).copied().unwrap_or(s.offset));
+            run_ends = splits.iter().map(end).collect();
             state = self.shared.state();
             state.source_mut(self.source)?.main.ends = found;
         }
         let graph = self.graph(&state, attached, &views, attached.definition.keeps_rows)?;
         let spec = self.spec(self.source, attached.source.clone(), graph, splits, ends);
-        let pipeline = Pipeline::start(spec)?;
+        let pipeline = Pipeline::start(PipelineSpec { run_ends, ..spec })?;
         let main = &mut state.source_mut(self.source)?.main;
         main.pipeline = Some(pipeline);
         main.stage = Stage::Running;
@@ -232,6 +234,7 @@ impl Supervisor {
             source,
             graph,
             splits,
+            run_ends: BTreeMap::new(),
             ends,
             workers: options.workers,
             fold_bytes: usize::try_from(options.fold_memory_bytes()).unwrap_or(usize::MAX),
@@ -399,7 +402,7 @@ impl Observer for Watcher {
         let offsets = if main && version.is_some() {
             source.main.splits.iter().map(|(id, s)| (id.clone(), s.offset)).collect()
         } else {
-            std::collections::BTreeMap::new()
+            BTreeMap::new()
         };
         if let Some(version) = version {
             if state.epochs.len() == EPOCHS_MAX {

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::ipc::writer::StreamWriter;
-use futures::StreamExt;
-use siltstone_sql::{Answer, Database, RowStream, Session, Statement};
+use siltstone_sql::{Answer, Database, Session, Statement};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -16,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::frame;
 use super::path::{NAME, SocketPath, user};
+use crate::batches::Batches;
 use crate::remark::Remark;
 use crate::task;
 
@@ -137,7 +137,7 @@ async fn run(
     answers: &mut BufWriter<OwnedWriteHalf>,
 ) -> Result<(), Trouble> {
     let (session, statement) = (Arc::clone(session), statement.clone());
-    let outcome = task::start(async move { session.execute(&statement, &[]).await }).await;
+    let outcome = task::start_statement(async move { session.execute(&statement, &[]).await }).await;
     let outcome = outcome.map_err(Remark::from)?;
     for notice in outcome.notices {
         let bytes = serde_json::to_vec(&Remark::from(notice)).map_err(io::Error::from)?;
@@ -147,7 +147,7 @@ async fn run(
         Answer::Done { tag } => tag,
         Answer::Rows { schema, rows, tag } => {
             let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(encoding)?;
-            let count = send_rows(&mut writer, rows, answers).await?;
+            let count = send_rows(&mut writer, Batches::new(rows), answers).await?;
             writer.finish().map_err(encoding)?;
             send_parts(writer.get_mut(), answers).await?;
             if tag == "SELECT" { format!("SELECT {count}") } else { tag.to_owned() }
@@ -159,7 +159,7 @@ async fn run(
 
 async fn send_rows(
     writer: &mut StreamWriter<Vec<u8>>,
-    mut rows: RowStream,
+    mut rows: Batches,
     answers: &mut BufWriter<OwnedWriteHalf>,
 ) -> Result<usize, Trouble> {
     let mut count = 0;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ pub(super) struct Settings {
     pub(super) memory_bytes: u64,
     pub(super) workers: usize,
     pub(super) epoch_interval: Duration,
-    log: String,
+    log: Option<String>,
     pub(super) pg: Pg,
     /// SCRAM verifiers by user name.
     pub(super) users: BTreeMap<String, String>,
@@ -107,7 +108,7 @@ impl Settings {
             memory_bytes: flags.memory.or(memory).unwrap_or_else(default_memory),
             workers: flags.workers.or(document.workers).unwrap_or_else(cores),
             epoch_interval: flags.epoch_interval.or(interval).unwrap_or(EPOCH_INTERVAL),
-            log: flags.log.or(document.log).unwrap_or_else(|| "warn".to_owned()),
+            log: flags.log.or(document.log),
             pg: document.pg,
             users: document.users,
         };
@@ -154,12 +155,15 @@ impl Settings {
         }
     }
 
-    /// Starts the log, on standard error.
-    pub(super) fn start_log(&self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_new(&self.log)
-            .map_err(|e| Failure::usage(format!("--log \"{}\": {e}", self.log)))?;
-        let started =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    /// Starts the log, on standard error; `usual` is what is logged if nothing else is said.
+    pub(super) fn start_log(&self, usual: &str) -> Result<(), Failure> {
+        let log = self.log.as_deref().unwrap_or(usual);
+        let filter = EnvFilter::try_new(log).map_err(|e| Failure::usage(format!("--log \"{log}\": {e}")))?;
+        let started = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal());
+        let started = started.try_init();
         started.map_err(|e| Failure::new(format!("starting the log: {e}")))
     }
 }

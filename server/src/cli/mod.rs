@@ -89,7 +89,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), Failure> {
     let settings = Settings::gather(cli.flags)?;
-    settings.start_log()?;
+    // The demo's broker comes and goes, and its screen is no place for that.
+    settings.start_log(if matches!(cli.command, Command::Demo(_)) { "error" } else { "warn" })?;
     let runtime = Runtime::new(cores())?;
     let work = async move {
         match cli.command {

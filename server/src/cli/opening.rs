@@ -47,29 +47,33 @@ pub(super) async fn open(settings: &Settings, dir: &Path, owner: &str) -> Result
     }
 }
 
-/// Applies a script's statements in order. A definition that is there already is no change; another of the
-/// same name is an error. Definitions are all made before the pipelines start; the first statement that
-/// needs them (a query, an `INSERT`) starts them.
+/// Makes a script's definitions, up to the first statement that needs the pipelines (a query, an `INSERT`);
+/// the answer is the rest. A definition that is there already is no change; another of the same name is an
+/// error.
+pub(super) async fn define<'a>(
+    session: &Session,
+    statements: &'a [ScriptStatement],
+) -> Result<&'a [ScriptStatement], Failure> {
+    let first = statements.iter().position(|s| needs_pipelines(&s.sql)).unwrap_or(statements.len());
+    let (definitions, rest) = statements.split_at(first);
+    for statement in definitions {
+        apply_one(session, statement).await?;
+    }
+    Ok(rest)
+}
+
+/// Runs the rest, once the pipelines have started. With `bounded`, a query waits for the input's end.
 pub(super) async fn apply(
-    database: &Arc<Database>,
+    database: &Database,
+    session: &Session,
     statements: &[ScriptStatement],
     bounded: bool,
 ) -> Result<(), Failure> {
-    let session = database.session();
-    let mut started = false;
     for statement in statements {
-        let place = format!("{}:{}", statement.file.display(), statement.line);
-        if needs_pipelines(&statement.sql) && !started {
-            start(database, bounded).await?;
-            started = true;
-        }
         if bounded && keyword::first(&statement.sql) == "SELECT" {
             super::pipeline::until_idle(database).await?;
         }
-        apply_one(&session, &statement.sql).await.map_err(|f| f.at(place))?;
-    }
-    if !started {
-        start(database, bounded).await?;
+        apply_one(session, statement).await?;
     }
     Ok(())
 }
@@ -90,7 +94,12 @@ fn needs_pipelines(sql: &str) -> bool {
     matches!(keyword::first(sql).as_str(), "INSERT" | "SELECT" | "WITH" | "TABLE" | "VALUES" | "")
 }
 
-async fn apply_one(session: &Session, sql: &str) -> Result<(), Failure> {
+async fn apply_one(session: &Session, statement: &ScriptStatement) -> Result<(), Failure> {
+    let place = || format!("{}:{}", statement.file.display(), statement.line);
+    run_one(session, &statement.sql).await.map_err(|failure| failure.at(place()))
+}
+
+async fn run_one(session: &Session, sql: &str) -> Result<(), Failure> {
     for statement in session.parse(sql)? {
         let outcome = session.apply(&statement).await?;
         for notice in outcome.notices {

@@ -82,7 +82,7 @@ pub(super) async fn keep(
 }
 
 /// Waits until every pipeline is finished; an error if one has failed.
-pub(super) async fn until_idle(database: &Arc<Database>) -> Result<(), Failure> {
+pub(super) async fn until_idle(database: &Database) -> Result<(), Failure> {
     loop {
         let engine = Arc::clone(database.engine());
         let idle = task::start_blocking(move || {

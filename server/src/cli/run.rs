@@ -46,19 +46,31 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let database = opening::open(&settings, &dir, "siltstone run").await?;
     let socket = channel::Server::bind(&dir)
         .map_err(|e| Failure::io(format!("taking the socket in {}", dir.display()), &e))?;
+    let session = database.session();
     let (stopping, stopped) = watch::channel(false);
-    let answering = task::start(socket.serve(Arc::clone(&database), stopped));
-    let applied = tokio::select! {
-        applied = opening::apply(&database, &statements, arguments.bounded) => applied,
-        _ = signals.next() => {
+    let begin = async {
+        let rest = opening::define(&session, &statements).await?;
+        opening::start(&database, arguments.bounded).await?;
+        // Who asks before has waited: what the script defines is there with the first answer.
+        let answering = task::start(socket.serve(Arc::clone(&database), stopped));
+        opening::apply(&database, &session, rest, arguments.bounded).await?;
+        Ok(answering)
+    };
+    let begun = tokio::select! {
+        begun = begin => begun,
+        signal = signals.next() => {
+            eprintln!("siltstone: {signal}, stopping");
             opening::stop(&database).await;
             return Ok(());
         }
     };
-    if let Err(failure) = applied {
-        opening::stop(&database).await;
-        return Err(failure);
-    }
+    let answering = match begun {
+        Ok(answering) => answering,
+        Err(failure) => {
+            opening::stop(&database).await;
+            return Err(failure);
+        }
+    };
     let ended = pipeline::keep(&database, &mut signals, &stopping, Until::Finished).await;
     answering.await;
     ended

@@ -71,11 +71,25 @@ pub(super) async fn serve(settings: Settings, arguments: Arguments) -> Result<()
     let socket = channel::Server::bind(&dir)
         .map_err(|e| Failure::io(format!("taking the socket in {}", dir.display()), &e))?;
     let (stopping, stopped) = watch::channel(false);
-    let answering = task::start(socket.serve(Arc::clone(&database), stopped.clone()));
-    if let Err(failure) = opening::apply(&database, &statements, false).await {
+    let session = database.session();
+    let begin = async {
+        let rest = opening::define(&session, &statements).await?;
+        opening::start(&database, false).await?;
+        opening::apply(&database, &session, rest, false).await
+    };
+    let begun = tokio::select! {
+        begun = begin => begun,
+        signal = signals.next() => {
+            eprintln!("siltstone: {signal}, stopping");
+            opening::stop(&database).await;
+            return Ok(());
+        }
+    };
+    if let Err(failure) = begun {
         opening::stop(&database).await;
         return Err(failure);
     }
+    let answering = task::start(socket.serve(Arc::clone(&database), stopped.clone()));
     let taken = listener.address().map_err(|e| Failure::io("asking for the address", &e))?;
     eprintln!("siltstone: ready for PostgreSQL clients on {taken}");
     let serving = task::start(listener.serve(stopped));

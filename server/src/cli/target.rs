@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use siltstone_sql::{Answer, Database, Session};
 
 use super::config::Settings;
 use super::failure::{self, Failure};
 use super::opening;
+use crate::batches::Batches;
 use crate::channel::{Client, Part};
 use crate::keyword;
 use crate::remark::Remark;
@@ -105,14 +105,15 @@ async fn run_own(
     take: &mut (dyn FnMut(Part) -> Result<(), Remark> + Send),
 ) -> Result<(), Remark> {
     let (session, statement) = (Arc::clone(session), statement.clone());
-    let outcome = task::start(async move { session.execute(&statement, &[]).await }).await;
+    let outcome = task::start_statement(async move { session.execute(&statement, &[]).await }).await;
     let outcome = outcome.map_err(Remark::from)?;
     for notice in outcome.notices {
         take(Part::Notice(notice.into()))?;
     }
     let tag = match outcome.result {
         Answer::Done { tag } => tag,
-        Answer::Rows { schema, mut rows, tag } => {
+        Answer::Rows { schema, rows, tag } => {
+            let mut rows = Batches::new(rows);
             take(Part::Columns(schema))?;
             let mut count = 0;
             while let Some(batch) = rows.next().await {

@@ -170,7 +170,7 @@ impl Connection {
         }
         self.seat.forget();
         let session = Arc::clone(&self.session);
-        let work = task::start(async move { session.execute(&statement, &values).await });
+        let work = task::start_statement(async move { session.execute(&statement, &values).await });
         let outcome: Outcome = self.guard(deadline, async { Ok(work.await?) }).await?;
         outcome.notices.iter().for_each(|n| self.wire.put(&report::notice(n)));
         Ok(outcome.result)

@@ -1,26 +1,18 @@
-//! A statement's rows on their way to the client.
-//!
-//! The statement runs in a task of its own, so that a long computation between two batches never keeps
-//! the connection from noticing a cancel request; a short queue between them holds it back when the
-//! client reads slowly.
+//! A statement's rows on their way to the client: encoded a chunk at a time, a portion of them if asked so.
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
-use futures::StreamExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
-use siltstone_sql::{Result, RowStream};
-use tokio::sync::mpsc;
+use siltstone_sql::RowStream;
 
 use super::oid;
 use super::report::Report;
 use super::wire::TextInto;
-use crate::task::{self, Task};
+use crate::batches::Batches;
 use crate::value::Column;
 
-/// Batches that wait for the client.
-const BATCHES_AHEAD: usize = 2;
 /// Longest row that the protocol can carry.
 const ROW_BYTES_MAX: usize = (1 << 30) - 1;
 
@@ -30,7 +22,7 @@ pub(crate) struct Formats(Vec<i16>);
 
 impl Formats {
     /// None for text throughout, one for all columns, or one for each.
-    pub(crate) fn new(codes: Vec<i16>, columns: usize) -> std::result::Result<Self, Report> {
+    pub(crate) fn new(codes: Vec<i16>, columns: usize) -> Result<Self, Report> {
         match codes.len() {
             0 | 1 => Ok(Self(codes)),
             n if n == columns => Ok(Self(codes)),
@@ -53,37 +45,27 @@ impl Formats {
 /// Rows that are still to be sent.
 pub(crate) struct Rows {
     schema: SchemaRef,
-    batches: mpsc::Receiver<Result<RecordBatch>>,
-    _producer: Task<()>,
+    batches: Batches,
     current: Option<(Vec<Column>, usize, usize)>,
     formats: Formats,
 }
 
 impl Rows {
     /// `schema` is what the client was told; columns of another type are brought to it.
-    pub(crate) fn new(mut stream: RowStream, schema: SchemaRef, formats: Formats) -> Self {
-        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let producer = task::start(async move {
-            while let Some(batch) = stream.next().await {
-                let failed = batch.is_err();
-                if sender.send(batch).await.is_err() || failed {
-                    return;
-                }
-            }
-        });
-        Self { schema, batches, _producer: producer, current: None, formats }
+    pub(crate) fn new(rows: RowStream, schema: SchemaRef, formats: Formats) -> Self {
+        Self { schema, batches: Batches::new(rows), current: None, formats }
     }
 
     /// Waits until there is a row to send; `false` at the end.
-    pub(crate) async fn ready(&mut self) -> std::result::Result<bool, Report> {
+    pub(crate) async fn ready(&mut self) -> Result<bool, Report> {
         loop {
             if self.current.as_ref().is_some_and(|(_, next, end)| next < end) {
                 return Ok(true);
             }
-            let Some(batch) = self.batches.recv().await else { return Ok(false) };
+            let Some(batch) = self.batches.next().await else { return Ok(false) };
             let batch = batch?;
             let columns = batch.columns().iter().enumerate().map(|(i, c)| self.column(i, c));
-            let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
             self.current = Some((columns, 0, batch.num_rows()));
         }
     }
@@ -94,7 +76,7 @@ impl Rows {
         out: &mut Vec<u8>,
         rows_max: usize,
         bytes_max: usize,
-    ) -> std::result::Result<usize, Report> {
+    ) -> Result<usize, Report> {
         let Some((columns, next, end)) = &mut self.current else { return Ok(0) };
         let start = out.len();
         let mut taken = 0;
@@ -106,7 +88,7 @@ impl Rows {
         Ok(taken)
     }
 
-    fn column(&self, index: usize, array: &ArrayRef) -> std::result::Result<Column, Report> {
+    fn column(&self, index: usize, array: &ArrayRef) -> Result<Column, Report> {
         let told = self.schema.fields().get(index).map(|f| f.data_type());
         let array = match told {
             Some(told) if oid::of(told) != oid::of(array.data_type()) => {
@@ -122,12 +104,7 @@ fn internal(error: arrow::error::ArrowError) -> Report {
     Report::new("XX000", format!("sending a result: {error}"))
 }
 
-fn write_row(
-    out: &mut Vec<u8>,
-    columns: &[Column],
-    row: usize,
-    formats: &Formats,
-) -> std::result::Result<(), Report> {
+fn write_row(out: &mut Vec<u8>, columns: &[Column], row: usize, formats: &Formats) -> Result<(), Report> {
     let start = out.len();
     out.push(b'D');
     out.extend([0; 4]);

@@ -105,7 +105,7 @@ impl Connection {
         let deadline = self.deadline();
         self.seat.forget();
         let (session, described) = (Arc::clone(&self.session), statement.clone());
-        let work = task::start(async move { session.describe(&described, &hints).await });
+        let work = task::start_statement(async move { session.describe(&described, &hints).await });
         let described = self.guard(deadline, async { Ok(work.await?) }).await?;
         let count = described.parameters.len();
         let said = |i: usize| type_oids.get(i).copied().filter(|o| *o != 0 && *o != oid::UNKNOWN);

@@ -91,12 +91,17 @@ fn write_row(out: &mut impl Write, cells: &[String], widths: &[usize], right: &[
             // As in psql, a plus sign says that the value goes on.
             let mark = if at + 1 < cell.len() { '+' } else { ' ' };
             let width = widths[i];
+            let last = i + 1 == lines.len();
             if right.get(i).copied().unwrap_or(false) {
-                write!(out, " {text:>width$}{mark}")?;
-            } else if i + 1 == lines.len() && mark == ' ' {
+                write!(out, " {text:>width$}")?;
+            } else if last && mark == ' ' {
                 write!(out, " {text}")?;
             } else {
-                write!(out, " {text:<width$}{mark}")?;
+                write!(out, " {text:<width$}")?;
+            }
+            // Nothing stands behind the last column but the mark.
+            if !last || mark == '+' {
+                write!(out, "{mark}")?;
             }
         }
         out.write_all(b"\n")?;

@@ -49,7 +49,12 @@ class Broker:
         return AdminClient({"bootstrap.servers": self.address})
 
     def create_topic(self, name, partitions):
-        for future in self.admin().create_topics([NewTopic(name, partitions, 1)]).values():
+        self.done(lambda admin: admin.create_topics([NewTopic(name, partitions, 1)]))
+
+    def done(self, request):
+        """Waits for what was asked of an admin client, which must live until then."""
+        admin = self.admin()
+        for future in request(admin).values():
             future.result(60)
 
     def producer(self):

@@ -32,8 +32,9 @@ def table(binary, ads, tmp_path_factory):
     return loaded(binary, tmp_path_factory.mktemp("table"), REPO / "examples/ad/csv_table.sql", ads)
 
 
-def compare(siltstone, oracle, questions):
-    """Every question is asked before the test fails, so that one run shows all that is wrong."""
+def compare(siltstone, oracle, questions, few=False):
+    """Every question is asked before the test fails, so that one run shows all that is wrong. Over the whole
+    workload each has an answer; over few events some have none."""
     wrong = []
     for question in questions:
         done = siltstone.sql(question.sql, check=False)
@@ -41,7 +42,7 @@ def compare(siltstone, oracle, questions):
             wrong.append(f"{question.name}: {done.stderr.strip()}")
             continue
         names, expected = oracle.ask(question.sql)
-        assert expected, f"{question.name} asks for nothing"
+        assert expected or few, f"{question.name} asks for nothing"
         wrong.append(difference(question, names, expected, rows_of_json(done.stdout)))
     wrong = [line for line in wrong if line]
     assert not wrong, f"{len(wrong)} of {len(questions)}:\n" + "\n".join(wrong)

@@ -156,8 +156,7 @@ def test_records_that_are_gone_are_never_skipped_silently(siltstone, broker, sql
     siltstone.replay(sql_files / "facts.sql", values)
     assert count_of(siltstone) == 100
     produce_numbers(broker, topic, range(100, 200))
-    for future in broker.admin().delete_records([TopicPartition(topic, 0, 150)]).values():
-        future.result(60)
+    broker.done(lambda admin: admin.delete_records([TopicPartition(topic, 0, 150)]))
     with siltstone.run(sql_files / "facts.sql", values, "--bounded") as process:
         code = process.wait()
     if policy == "error":
@@ -178,8 +177,7 @@ def test_new_partitions_are_picked_up(siltstone, broker, sql_files):
     produce_numbers(broker, "grows", [1])
     with siltstone.run(sql_files / "facts.sql", values) as process:
         wait_until(lambda: count_of(siltstone) == 1, 60, process.text)
-        for future in broker.admin().create_partitions([NewPartitions("grows", 3)]).values():
-            future.result(60)
+        broker.done(lambda admin: admin.create_partitions([NewPartitions("grows", 3)]))
         feed = Feed(broker, "grows")
         feed.send(2, b'{"id":2,"user_id":1,"hash":1}')
         feed.flush()

@@ -41,7 +41,10 @@ impl Catalog {
 
     /// Adds the nearest name to an error that says that a relation does not exist.
     pub fn named(&self, error: Error) -> Error {
-        let name = error.message().strip_prefix("relation \"").and_then(|rest| rest.strip_suffix("\" does not exist"));
+        let name = error
+            .message()
+            .strip_prefix("relation \"")
+            .and_then(|rest| rest.strip_suffix("\" does not exist"));
         match name.map(str::to_owned) {
             Some(name) if error.sqlstate() == sqlstate::UNDEFINED_TABLE && error.hint().is_none() => {
                 self.unknown(&name).at(error.place())

@@ -80,7 +80,10 @@ pub(super) fn show(parser: &mut Parser<'_>) -> Result<Command, Failed> {
         Show::Setting(session::setting_name(parser)?)
     };
     if let Token::Word(word) = &parser.peek_token_ref().token
-        && matches!(word.keyword, Keyword::LIKE | Keyword::ILIKE | Keyword::WHERE | Keyword::FROM | Keyword::IN)
+        && matches!(
+            word.keyword,
+            Keyword::LIKE | Keyword::ILIKE | Keyword::WHERE | Keyword::FROM | Keyword::IN
+        )
     {
         return Err(refuse(format!("SHOW … {}", word.value.to_uppercase()))
             .with_hint("query information_schema.tables or the tables of schema siltstone instead")

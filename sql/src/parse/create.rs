@@ -101,7 +101,9 @@ fn clause(parser: &mut Parser<'_>, create: &mut CreateSource) -> Result<(), Fail
     }
     for constraint in [["PRIMARY", "KEY"], ["FOREIGN", "KEY"]] {
         if starts(parser, &constraint) {
-            return Err(refuse(constraint.join(" ")).with_hint("rows are not checked against each other").into());
+            return Err(refuse(constraint.join(" "))
+                .with_hint("rows are not checked against each other")
+                .into());
         }
     }
     if starts(parser, &["CONSTRAINT"]) || starts(parser, &["LIKE"]) {

@@ -5,6 +5,7 @@
 //! nothing is accepted and ignored, but for the transaction statements that drivers send by themselves.
 
 mod catalogue;
+mod compatibility;
 mod create;
 pub mod name;
 mod position;
@@ -68,7 +69,6 @@ impl Statement {
             _ => error,
         }
     }
-
 }
 
 /// What a statement asks for.
@@ -82,13 +82,23 @@ pub enum Command {
     Query(Box<Query>),
     Insert(Insert),
     Explain(Explain),
-    Set { name: String, value: SetValue },
+    Set {
+        name: String,
+        value: SetValue,
+    },
     Reset(Option<String>),
     /// `BEGIN`, `COMMIT`, `ROLLBACK`: acknowledged with this tag.
     Transaction(&'static str),
     DiscardAll,
-    Prepare { name: String, types: Vec<ast::DataType>, statement: Box<Command> },
-    Execute { name: String, arguments: Vec<ast::Expr> },
+    Prepare {
+        name: String,
+        types: Vec<ast::DataType>,
+        statement: Box<Command>,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<ast::Expr>,
+    },
     Deallocate(Option<String>),
 }
 
@@ -157,8 +167,37 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
             token => position.byte(token.span.start),
         };
         let end = start + text[start..end].trim_end().len();
+        let command = rewritten(command, &text[start..end])?;
         statements.push(Statement { whole: Arc::clone(&whole), start, end, command: Arc::new(command) });
     }
+}
+
+/// What is planned for a query or the query of an insert. The text of a definition stays as it is.
+fn rewritten(command: Command, text: &str) -> Result<Command> {
+    Ok(match command {
+        Command::Query(query) => Command::Query(compatibility::rewrite(query, text)?),
+        Command::Explain(Explain::Query { query, analyze, verbose }) => {
+            let text = query.to_string();
+            Command::Explain(Explain::Query {
+                query: compatibility::rewrite(query, &text)?,
+                analyze,
+                verbose,
+            })
+        }
+        Command::Insert(mut insert) => {
+            let text = insert.query.to_string();
+            insert.query = compatibility::rewrite(insert.query, &text)?;
+            Command::Insert(insert)
+        }
+        Command::Prepare { name, types, statement } => {
+            let text = match statement.as_ref() {
+                Command::Query(query) => query.to_string(),
+                _ => String::new(),
+            };
+            Command::Prepare { name, types, statement: Box::new(rewritten(*statement, &text)?) }
+        }
+        other => other,
+    })
 }
 
 fn end(parser: &mut Parser<'_>) -> Result<(), Failed> {
@@ -173,7 +212,8 @@ fn located(failed: Failed, parser: &Parser<'_>, position: &Position<'_>) -> Erro
     let error = match failed {
         Failed::Ours(error) => {
             let here = position.character(parser.peek_token_ref().span.start);
-            let here = if error.sqlstate() == sqlstate::SYNTAX_ERROR { error.position().or(here) } else { None };
+            let here =
+                if error.sqlstate() == sqlstate::SYNTAX_ERROR { error.position().or(here) } else { None };
             return error.with_position(here);
         }
         Failed::Parser(ParserError::RecursionLimitExceeded) => {
@@ -226,9 +266,39 @@ fn command(parser: &mut Parser<'_>) -> Result<Command, Failed> {
 
 /// Statements of PostgreSQL that are not there.
 const REFUSED: &[&str] = &[
-    "ALTER", "ANALYZE", "CALL", "CHECKPOINT", "CLOSE", "CLUSTER", "COMMENT", "COPY", "DECLARE", "DELETE", "DO", "FETCH",
-    "GRANT", "IMPORT", "LISTEN", "LOAD", "LOCK", "MERGE", "MOVE", "NOTIFY", "REASSIGN", "REFRESH", "REINDEX",
-    "RELEASE", "REVOKE", "SAVEPOINT", "SECURITY", "SUBSCRIBE", "TRUNCATE", "UNLISTEN", "UPDATE", "UPSERT", "VACUUM",
+    "ALTER",
+    "ANALYZE",
+    "CALL",
+    "CHECKPOINT",
+    "CLOSE",
+    "CLUSTER",
+    "COMMENT",
+    "COPY",
+    "DECLARE",
+    "DELETE",
+    "DO",
+    "FETCH",
+    "GRANT",
+    "IMPORT",
+    "LISTEN",
+    "LOAD",
+    "LOCK",
+    "MERGE",
+    "MOVE",
+    "NOTIFY",
+    "REASSIGN",
+    "REFRESH",
+    "REINDEX",
+    "RELEASE",
+    "REVOKE",
+    "SAVEPOINT",
+    "SECURITY",
+    "SUBSCRIBE",
+    "TRUNCATE",
+    "UNLISTEN",
+    "UPDATE",
+    "UPSERT",
+    "VACUUM",
 ];
 
 /// The rest of the grammar: a query, refused where it does more than ask.

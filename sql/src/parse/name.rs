@@ -2,7 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 use datafusion::sql::sqlparser::keywords::{ALL_KEYWORDS, ALL_KEYWORDS_INDEX, Keyword};
-use datafusion::sql::sqlparser::keywords::{RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS};
+use datafusion::sql::sqlparser::keywords::{
+    RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS,
+};
 
 use crate::error::{Error, Result, sqlstate};
 
@@ -50,8 +52,11 @@ pub fn relation(name: &ObjectName) -> Result<String> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
         [name] | [PUBLIC, name] | [DATABASE, PUBLIC, name] => Ok((*name).to_owned()),
-        _ => Err(Error::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("\"{name}\" does not stand in schema public"))
-            .with_hint("sources, tables and views all live in schema public; leave the schema out")),
+        _ => Err(Error::new(
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            format!("\"{name}\" does not stand in schema public"),
+        )
+        .with_hint("sources, tables and views all live in schema public; leave the schema out")),
     }
 }
 

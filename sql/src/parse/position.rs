@@ -34,9 +34,9 @@ impl<'a> Position<'a> {
 /// Takes ` at Line: 1, Column: 5` off the end of a parser's message.
 pub fn split_location(message: &str) -> (&str, Option<Location>) {
     let Some((head, tail)) = message.rsplit_once(" at Line: ") else { return (message, None) };
-    let location = tail
-        .split_once(", Column: ")
-        .and_then(|(line, column)| Some(Location { line: line.parse().ok()?, column: column.trim().parse().ok()? }));
+    let location = tail.split_once(", Column: ").and_then(|(line, column)| {
+        Some(Location { line: line.parse().ok()?, column: column.trim().parse().ok()? })
+    });
     (head, location)
 }
 

@@ -96,7 +96,11 @@ fn value(parser: &mut Parser<'_>) -> Result<SetValue, ParserError> {
 }
 
 pub(super) fn reset(parser: &mut Parser<'_>) -> Result<Command, Failed> {
-    if accept(parser, "ALL") { Ok(Command::Reset(None)) } else { Ok(Command::Reset(Some(setting_name(parser)?))) }
+    if accept(parser, "ALL") {
+        Ok(Command::Reset(None))
+    } else {
+        Ok(Command::Reset(Some(setting_name(parser)?)))
+    }
 }
 
 pub(super) fn transaction(parser: &mut Parser<'_>, word: &str) -> Result<Command, Failed> {

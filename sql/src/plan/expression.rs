@@ -33,11 +33,17 @@ impl Expression for Compiled {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> siltstone_engine::error::Result<ArrayRef> {
-        self.expression.evaluate(batch).and_then(|value| value.into_array(batch.num_rows())).map_err(|error| {
-            let error = from_datafusion(&error);
-            let kind = if error.sqlstate() == sqlstate::NUMERIC_OUT_OF_RANGE { Kind::OutOfRange } else { Kind::Invalid };
-            EngineError::new(kind, error.message())
-        })
+        self.expression.evaluate(batch).and_then(|value| value.into_array(batch.num_rows())).map_err(
+            |error| {
+                let error = from_datafusion(&error);
+                let kind = if error.sqlstate() == sqlstate::NUMERIC_OUT_OF_RANGE {
+                    Kind::OutOfRange
+                } else {
+                    Kind::Invalid
+                };
+                EngineError::new(kind, error.message())
+            },
+        )
     }
 
     fn column(&self) -> Option<usize> {
@@ -66,8 +72,10 @@ pub fn compile(
 /// Resolves types, functions and constants.
 fn plan(state: &SessionState, expr: Expr, schema: &Arc<DFSchema>) -> datafusion::common::Result<Expr> {
     let options = state.config_options();
-    let context =
-        SimplifyContext::builder().with_schema(Arc::clone(schema)).with_config_options(Arc::clone(options)).build();
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::clone(schema))
+        .with_config_options(Arc::clone(options))
+        .build();
     let simplifier = ExprSimplifier::new(context);
     let mut expr = simplifier.coerce(expr, schema)?;
     for rewrite in state.analyzer().function_rewrites() {

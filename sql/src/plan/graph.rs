@@ -31,7 +31,8 @@ pub fn operators(
         .filter(|c| c.generated.is_some())
         .map(|c| format!("{} {}", c.field.name(), data_type::name(c.field.data_type())))
         .collect();
-    let generated = if generated.is_empty() { String::new() } else { format!(", compute {}", generated.join(", ")) };
+    let generated =
+        if generated.is_empty() { String::new() } else { format!(", compute {}", generated.join(", ")) };
     lines.push(format!("project: the columns of {}{generated}", source.name));
     let physical = source.physical_schema();
     let columns: Vec<&str> = physical.fields().iter().map(|f| f.name().as_str()).collect();
@@ -43,7 +44,9 @@ pub fn operators(
 /// The condition as it was written, where it stands in the outer query.
 fn condition(create: &CreateView) -> String {
     match create.query.body.as_ref() {
-        SetExpr::Select(select) => select.selection.as_ref().map_or_else(|| "of the subquery".to_owned(), ToString::to_string),
+        SetExpr::Select(select) => {
+            select.selection.as_ref().map_or_else(|| "of the subquery".to_owned(), ToString::to_string)
+        }
         _ => "of the subquery".to_owned(),
     }
 }

@@ -13,7 +13,10 @@ pub fn headings(query: &Query, schema: &Schema) -> Vec<String> {
     let planned: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
     let Some(items) = items(&query.body) else { return planned };
     let wildcards = items.iter().filter(|item| is_wildcard(item)).count();
-    if wildcards > 1 || (wildcards == 0 && items.len() != planned.len()) || items.len() > planned.len() + wildcards {
+    if wildcards > 1
+        || (wildcards == 0 && items.len() != planned.len())
+        || items.len() > planned.len() + wildcards
+    {
         return planned;
     }
     let expanded = planned.len() + wildcards - items.len();
@@ -49,7 +52,9 @@ fn name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(ident) => fold(ident),
         Expr::CompoundIdentifier(idents) => idents.last().map_or_else(|| UNNAMED.to_owned(), fold),
-        Expr::Function(call) => call.name.0.last().map_or_else(|| UNNAMED.to_owned(), |n| n.to_string().to_lowercase()),
+        Expr::Function(call) => {
+            call.name.0.last().map_or_else(|| UNNAMED.to_owned(), |n| n.to_string().to_lowercase())
+        }
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => name(inner),
         Expr::Cast { expr, data_type, .. } => match name(expr) {
             unnamed if unnamed == UNNAMED => type_name(&data_type.to_string()),

@@ -98,8 +98,9 @@ impl Input {
 }
 
 fn no_aggregate() -> Error {
-    Error::unsupported("a materialized view without GROUP BY or aggregates")
-        .with_hint("a view keeps one row for each group; to keep every row, use CREATE TABLE instead of CREATE SOURCE")
+    Error::unsupported("a materialized view without GROUP BY or aggregates").with_hint(
+        "a view keeps one row for each group; to keep every row, use CREATE TABLE instead of CREATE SOURCE",
+    )
 }
 
 fn refused(plan: &LogicalPlan) -> Error {

@@ -18,12 +18,19 @@ use crate::nearest::nearest;
 use crate::parse::CreateSource;
 
 /// Compiles a source or table. Its options are checked against the connector's list, not yet tried.
-pub fn compile_source(state: &SessionState, registry: &Registry, create: &CreateSource) -> Result<SourceDefinition> {
+pub fn compile_source(
+    state: &SessionState,
+    registry: &Registry,
+    create: &CreateSource,
+) -> Result<SourceDefinition> {
     check_names(create)?;
     check_options(registry, create)?;
     let physical: Vec<Field> = create.columns.iter().filter(|c| c.generated.is_none()).map(field).collect();
     if physical.is_empty() {
-        return Err(Error::new(sqlstate::INVALID_DEFINITION, format!("\"{}\" has no column to read", create.name)));
+        return Err(Error::new(
+            sqlstate::INVALID_DEFINITION,
+            format!("\"{}\" has no column to read", create.name),
+        ));
     }
     let physical = schema(&create.name, physical)?;
     let columns = create
@@ -54,7 +61,9 @@ fn field(clause: &crate::parse::ColumnClause) -> Field {
 }
 
 fn schema(name: &str, fields: Vec<Field>) -> Result<Arc<DFSchema>> {
-    DFSchema::try_from_qualified_schema(name, &Schema::new(fields)).map(Arc::new).map_err(|e| from_datafusion(&e))
+    DFSchema::try_from_qualified_schema(name, &Schema::new(fields))
+        .map(Arc::new)
+        .map_err(|e| from_datafusion(&e))
 }
 
 fn check_names(create: &CreateSource) -> Result<()> {
@@ -89,7 +98,10 @@ fn expression(
     })?;
     check_deterministic(&expr, place)?;
     if has_aggregate(&expr) {
-        return Err(Error::new(sqlstate::GROUPING_ERROR, format!("aggregate functions are not allowed in {place}")));
+        return Err(Error::new(
+            sqlstate::GROUPING_ERROR,
+            format!("aggregate functions are not allowed in {place}"),
+        ));
     }
     Ok(expr)
 }
@@ -146,7 +158,11 @@ fn unknown_option(connector: &dyn Connector, key: &str) -> Error {
     let near = nearest(key, names.iter().copied());
     let near = near.map(|near| format!("did you mean \"{near}\"? ")).unwrap_or_default();
     let message = format!("connector '{}' has no option \"{key}\"", connector.name());
-    let list = if names.is_empty() { "it has none".to_owned() } else { format!("its options are {}", names.join(", ")) };
+    let list = if names.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("its options are {}", names.join(", "))
+    };
     Error::new(sqlstate::INVALID_PARAMETER_VALUE, message).with_hint(format!("{near}{list}"))
 }
 

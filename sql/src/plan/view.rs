@@ -56,8 +56,9 @@ pub fn compile_view(
     let names = column_names(create, &plan)?;
     let shape = Shape::of(plan)?;
     let source = shape.input.scan.table_name.table().to_owned();
-    let id = source_id(&source)
-        .ok_or_else(|| Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{source}\" does not exist")))?;
+    let id = source_id(&source).ok_or_else(|| {
+        Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{source}\" does not exist"))
+    })?;
     let definition = definition(state, create, id, &shape)?;
     let plan = assemble(&definition, &shape, &names).map_err(|e| from_datafusion(&e))?;
     let schema = Arc::new(plan.schema().as_arrow().clone());
@@ -80,24 +81,34 @@ fn check(plan: &LogicalPlan) -> Result<()> {
 fn column_names(create: &CreateView, plan: &LogicalPlan) -> Result<Vec<String>> {
     let mut names = headings(&create.query, plan.schema().as_arrow());
     if create.columns.len() > names.len() {
-        let message = format!("\"{}\" has {} columns, but {} names", create.name, names.len(), create.columns.len());
+        let message =
+            format!("\"{}\" has {} columns, but {} names", create.name, names.len(), create.columns.len());
         return Err(Error::syntax(message));
     }
     names.splice(..create.columns.len(), create.columns.iter().cloned());
     let mut seen = BTreeSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         None => Ok(names),
-        Some(twice) => {
-            Err(Error::new(sqlstate::DUPLICATE_COLUMN, format!("column \"{twice}\" specified more than once"))
-                .with_hint("give one of them another name with AS"))
-        }
+        Some(twice) => Err(Error::new(
+            sqlstate::DUPLICATE_COLUMN,
+            format!("column \"{twice}\" specified more than once"),
+        )
+        .with_hint("give one of them another name with AS")),
     }
 }
 
-fn definition(state: &SessionState, create: &CreateView, source: u32, shape: &Shape) -> Result<ViewDefinition> {
+fn definition(
+    state: &SessionState,
+    create: &CreateView,
+    source: u32,
+    shape: &Shape,
+) -> Result<ViewDefinition> {
     let Shape { aggregate, input, .. } = shape;
     if aggregate.group_expr.len() + aggregate.aggr_expr.len() > COLUMNS_MAX {
-        return Err(Error::new(sqlstate::TOO_MANY, format!("a view may have {COLUMNS_MAX} keys and aggregates")));
+        return Err(Error::new(
+            sqlstate::TOO_MANY,
+            format!("a view may have {COLUMNS_MAX} keys and aggregates"),
+        ));
     }
     let schema = &input.scan.projected_schema;
     let expression = |expr: &Expr| -> Result<Arc<dyn Expression>> {
@@ -115,7 +126,9 @@ fn definition(state: &SessionState, create: &CreateView, source: u32, shape: &Sh
     let calls = aggregate.aggr_expr.iter().enumerate();
     let aggregates = calls
         .map(|(nth, expr)| match expr.clone().unalias() {
-            Expr::AggregateFunction(call) => aggregate_call(&call, names.of(keys.len() + nth), &expression, schema),
+            Expr::AggregateFunction(call) => {
+                aggregate_call(&call, names.of(keys.len() + nth), &expression, schema)
+            }
             other => Err(Error::unsupported(format!("{other} as an aggregate of a materialized view"))),
         })
         .collect::<Result<Vec<_>>>()?;
@@ -133,7 +146,10 @@ fn boolean(compiled: Arc<dyn Expression>) -> Result<Arc<dyn Expression>> {
         DataType::Boolean => Ok(compiled),
         other => Err(Error::new(
             sqlstate::DATATYPE_MISMATCH,
-            format!("argument of WHERE must be type boolean, not type {}", crate::data_type::name(other).to_lowercase()),
+            format!(
+                "argument of WHERE must be type boolean, not type {}",
+                crate::data_type::name(other).to_lowercase()
+            ),
         )),
     }
 }
@@ -152,8 +168,9 @@ fn aggregate_call(
         "max" => Function::Max,
         "avg" => Function::Avg,
         other => {
-            return Err(Error::unsupported(format!("aggregate {other}() {view}"))
-                .with_hint("a view keeps count, sum, min, max and avg; the rest a query can compute over kept rows"));
+            return Err(Error::unsupported(format!("aggregate {other}() {view}")).with_hint(
+                "a view keeps count, sum, min, max and avg; the rest a query can compute over kept rows",
+            ));
         }
     };
     let params = &call.params;
@@ -191,7 +208,7 @@ impl Names {
         if let Some(LogicalPlan::Projection(projection)) = shape.above.last() {
             for expr in &projection.expr {
                 let name = expr.schema_name().to_string();
-                if let Expr::Column(column) = expr.clone().unalias()
+                if let Expr::Column(column) = expr.clone().unalias_nested().data
                     && let Ok(index) = schema.index_of_column(&column)
                 {
                     let name = if matches!(expr, Expr::Alias(_)) { name } else { column.name };
@@ -215,7 +232,11 @@ impl Names {
 }
 
 /// The view's rows over a scan of the rollup.
-fn assemble(definition: &ViewDefinition, shape: &Shape, names: &[String]) -> datafusion::common::Result<LogicalPlan> {
+fn assemble(
+    definition: &ViewDefinition,
+    shape: &Shape,
+    names: &[String],
+) -> datafusion::common::Result<LogicalPlan> {
     let base = definition.schema();
     let table = TableReference::bare(definition.name.clone());
     let scan = Arc::new(LogicalTableSource::new(Arc::clone(&base)));

@@ -33,7 +33,9 @@ pub async fn describe(session: &Session, command: &Command, hints: &[Option<Data
             let (_, parameters) = pinned.plan(query, &given).await?;
             Ok(Described { parameters, columns: Some(explain::schema()) })
         }
-        Command::Explain(Explain::View(_)) => Ok(Described { parameters: Vec::new(), columns: Some(explain::schema()) }),
+        Command::Explain(Explain::View(_)) => {
+            Ok(Described { parameters: Vec::new(), columns: Some(explain::schema()) })
+        }
         Command::Show(what) => Ok(columns_of(show::show(session, what)?)),
         Command::Describe(name) => Ok(columns_of(show::columns(session, name)?)),
         Command::Execute { name, .. } => {

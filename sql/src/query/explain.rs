@@ -29,7 +29,9 @@ pub fn schema() -> SchemaRef {
 pub async fn explain(session: &Session, what: &Explain, values: &[Value]) -> Result<Outcome> {
     let lines = match what {
         Explain::View(name) => view(session, &relation(name)?)?,
-        Explain::Query { query, analyze, verbose } => self::query(session, query, values, *analyze, *verbose).await?,
+        Explain::Query { query, analyze, verbose } => {
+            self::query(session, query, values, *analyze, *verbose).await?
+        }
     };
     let batch = RecordBatch::try_new(schema(), vec![Arc::new(StringArray::from(lines))]);
     Ok(Outcome::rows(batch.map_err(|e| from_arrow(&e))?, "EXPLAIN"))
@@ -76,10 +78,14 @@ fn view(session: &Session, name: &str) -> Result<Vec<String>> {
     let catalog = session.database.catalog();
     let found = catalog.find(name)?;
     let Relation::View(view) = found.as_ref() else {
-        return Err(Error::new(sqlstate::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a materialized view"))
-            .with_hint(format!("to see the plan of a query, write EXPLAIN SELECT … FROM {name}")));
+        return Err(Error::new(
+            sqlstate::WRONG_OBJECT_TYPE,
+            format!("\"{name}\" is not a materialized view"),
+        )
+        .with_hint(format!("to see the plan of a query, write EXPLAIN SELECT … FROM {name}")));
     };
-    let source = catalog.by_id(view.compiled.definition.source).and_then(|relation| relation.source().cloned());
+    let source =
+        catalog.by_id(view.compiled.definition.source).and_then(|relation| relation.source().cloned());
     let source = source.ok_or_else(|| catalog.unknown(&view.compiled.source))?;
     let workers = session.database.engine().options().workers;
     Ok(operators(&view.compiled, &view.create, &source.definition, workers))

@@ -28,6 +28,8 @@ pub fn register(state: &mut SessionState, settings: &Settings) -> Result<()> {
         Constant::new("shobj_description", ScalarValue::Utf8(None), vec![2]),
         Constant::new("pg_get_indexdef", ScalarValue::Utf8(None), vec![1, 3]),
         Constant::new("pg_get_ruledef", ScalarValue::Utf8(None), vec![1, 2]),
+        Constant::new("pg_table_size", ScalarValue::from(0_i64), vec![1]),
+        Constant::new("pg_size_pretty", ScalarValue::Utf8(None), vec![1]),
         Constant::new("pg_function_is_visible", ScalarValue::from(true), vec![1]),
         Constant::new("pg_type_is_visible", ScalarValue::from(true), vec![1]),
     ];

@@ -30,7 +30,12 @@ const DURABLE_WAIT_MAX: Duration = Duration::from_secs(60);
 const DURABLE_WAIT_STEP: Duration = Duration::from_millis(200);
 
 /// Runs an insert.
-pub async fn insert(session: &Session, insert: &Insert, given: &[SqlType], values: &[Value]) -> Result<Outcome> {
+pub async fn insert(
+    session: &Session,
+    insert: &Insert,
+    given: &[SqlType],
+    values: &[Value],
+) -> Result<Outcome> {
     let mut pinned = Pinned::new(session)?;
     let given: Vec<Option<SqlType>> = if given.is_empty() {
         values.iter().map(type_of).collect::<Result<_>>()?
@@ -114,7 +119,10 @@ fn columns(source: &SourceRelation, insert: &Insert, schema: &Schema) -> Result<
                 .with_hint_if(near.map(|near| format!("did you mean \"{near}\"?")))
         })?;
         if found.contains(&index) {
-            return Err(Error::new(sqlstate::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once")));
+            return Err(Error::new(
+                sqlstate::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
         }
         found.push(index);
     }
@@ -135,7 +143,9 @@ fn column_hints(
         for (expr, column) in row.content.iter().zip(columns) {
             let SqlExpr::Value(value) = expr else { continue };
             let SqlValue::Placeholder(name) = &value.value else { continue };
-            let Some(number) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0) else {
+            let Some(number) =
+                name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0)
+            else {
                 continue;
             };
             if hints.len() < number {
@@ -183,14 +193,18 @@ fn assign(
         Ok(value.alias(field.name()))
     });
     let values = values.collect::<Result<Vec<_>>>()?;
-    LogicalPlanBuilder::from(plan).project(values).and_then(LogicalPlanBuilder::build).map_err(|e| from_datafusion(&e))
+    LogicalPlanBuilder::from(plan)
+        .project(values)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|e| from_datafusion(&e))
 }
 
 /// Arrow's complaint about a null where there must be none, in PostgreSQL's words.
 fn not_null(error: Error, schema: &Schema) -> Error {
-    let column = schema.fields().iter().find(|field| {
-        !field.is_nullable() && error.message().contains(&format!("'{}'", field.name()))
-    });
+    let column = schema
+        .fields()
+        .iter()
+        .find(|field| !field.is_nullable() && error.message().contains(&format!("'{}'", field.name())));
     match column {
         Some(field) if error.message().contains("non-nullable") => Error::new(
             sqlstate::NOT_NULL_VIOLATION,

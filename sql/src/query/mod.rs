@@ -1,10 +1,10 @@
 //! Sessions, and how their statements run: each query over one snapshot of everything.
 
-mod compatibility;
 mod describe;
 mod explain;
 mod function;
 mod insert;
+mod pace;
 mod parameter;
 mod select;
 mod session;

@@ -56,7 +56,8 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
 /// The values as the plan wants them: one for each parameter, cast to its type.
 pub fn bind(plan: LogicalPlan, types: &[DataType], values: &[Value]) -> Result<LogicalPlan> {
     if values.len() < types.len() {
-        let message = format!("the statement has {} parameters, but {} values came", types.len(), values.len());
+        let message =
+            format!("the statement has {} parameters, but {} values came", types.len(), values.len());
         return Err(Error::new(sqlstate::UNDEFINED_PARAMETER, message));
     }
     if types.is_empty() {

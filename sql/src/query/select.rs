@@ -1,5 +1,6 @@
 //! Queries: planned over one snapshot, executed as a stream.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -15,12 +16,12 @@ use futures::StreamExt;
 use siltstone_engine::runtime::Snapshot;
 
 use super::session::Session;
-use super::{compatibility, function, parameter};
+use super::{function, pace, parameter};
 use crate::catalog::Catalog;
 use crate::data_type::UTC;
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::{from_arrow, from_datafusion};
-use crate::outcome::{Answer, Outcome, RowStream, Value};
+use crate::outcome::{Answer, Notice, Outcome, RowStream, Value};
 use crate::plan::{headings, over};
 use crate::table::{PinnedTable, pinned};
 
@@ -53,8 +54,12 @@ impl Pinned {
     }
 
     /// The plan of a query, and the types of its parameters. `given` are known types of the first ones.
-    pub async fn plan(&self, query: &Query, given: &[Option<SqlType>]) -> Result<(LogicalPlan, Vec<DataType>)> {
-        let statement = compatibility::rewrite(SqlStatement::Query(Box::new(query.clone())))?;
+    pub async fn plan(
+        &self,
+        query: &Query,
+        given: &[Option<SqlType>],
+    ) -> Result<(LogicalPlan, Vec<DataType>)> {
+        let statement = SqlStatement::Query(Box::new(query.clone()));
         let mut types = given.to_vec();
         let plan = self.plan_statement(statement.clone()).await?;
         let found = parameter::types(&plan)?;
@@ -75,9 +80,16 @@ impl Pinned {
         self.state.statement_to_plan(statement).await.map_err(|e| self.named(from_datafusion(&e)))
     }
 
-    async fn plan_typed(&self, statement: SqlStatement, types: Vec<SqlType>) -> Result<(LogicalPlan, Vec<DataType>)> {
-        let prepare =
-            SqlStatement::Prepare { name: Ident::new("p"), data_types: types, statement: Box::new(statement) };
+    async fn plan_typed(
+        &self,
+        statement: SqlStatement,
+        types: Vec<SqlType>,
+    ) -> Result<(LogicalPlan, Vec<DataType>)> {
+        let prepare = SqlStatement::Prepare {
+            name: Ident::new("p"),
+            data_types: types,
+            statement: Box::new(statement),
+        };
         match self.plan_statement(prepare).await? {
             LogicalPlan::Statement(PlanStatement::Prepare(prepare)) => {
                 let types = prepare.fields.iter().map(|field| field.data_type().clone()).collect();
@@ -102,6 +114,7 @@ impl Pinned {
 
     /// Starts a plan.
     pub fn stream(&self, plan: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Result<RowStream> {
+        let plan = pace::paced(plan).map_err(|e| from_datafusion(&e))?;
         let rows = execute_stream(plan, self.state.task_ctx()).map_err(|e| from_datafusion(&e))?;
         Ok(Box::pin(rows.map(move |batch| {
             let batch = batch.map_err(|e| from_datafusion(&e))?;
@@ -115,7 +128,8 @@ impl Pinned {
         let fields = schema.fields().iter().zip(names);
         let fields: Vec<Field> = fields
             .map(|(field, name)| {
-                Field::new(name, self.shown_type(field.data_type()), true).with_metadata(field.metadata().clone())
+                Field::new(name, self.shown_type(field.data_type()), true)
+                    .with_metadata(field.metadata().clone())
             })
             .collect();
         Arc::new(Schema::new(fields))
@@ -146,7 +160,7 @@ pub async fn query(session: &Session, query: &Query, given: &[SqlType], values: 
     let physical = pinned.physical(&plan).await?;
     let rows = pinned.stream(physical, Arc::clone(&schema))?;
     let epoch = Some(pinned.snapshot.epoch());
-    Ok(Outcome { notices: Vec::new(), result: Answer::Rows { schema, rows, tag: "SELECT" }, epoch })
+    Ok(Outcome { notices: partial(&plan), result: Answer::Rows { schema, rows, tag: "SELECT" }, epoch })
 }
 
 /// The type a client gave with a value; text may stand for anything.
@@ -175,14 +189,33 @@ fn present(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 /// Rows that all scans of a plan read at most; `None` if one does not say.
 fn rows_max(plan: &LogicalPlan) -> Option<u64> {
     let mut total = Some(0_u64);
-    plan.apply_with_subqueries(|node| {
+    for_each_scan(plan, |table| {
+        total = total.zip(table.map(PinnedTable::rows_max)).map(|(sum, rows)| sum.saturating_add(rows));
+    });
+    total
+}
+
+/// A notice for each view that does not hold everything yet.
+fn partial(plan: &LogicalPlan) -> Vec<Notice> {
+    let mut names = BTreeSet::new();
+    for_each_scan(plan, |table| {
+        names.extend(table.filter(|t| t.is_backfilling()).map(|t| t.name().to_owned()))
+    });
+    let notice = |name: String| {
+        Notice::notice(format!("\"{name}\" is backfilling: it shows only a part of its source yet"))
+            .with_hint("siltstone.views has its state")
+    };
+    names.into_iter().map(notice).collect()
+}
+
+/// Calls `each` with the table of every scan; `None` for one that is not a relation of ours.
+fn for_each_scan(plan: &LogicalPlan, mut each: impl FnMut(Option<&PinnedTable>)) {
+    let walked = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            let rows = source_as_provider(&scan.source).ok();
-            let rows = rows.and_then(|p| p.downcast_ref::<PinnedTable>().map(PinnedTable::rows_max));
-            total = total.zip(rows).map(|(sum, rows)| sum.saturating_add(rows));
+            let provider = source_as_provider(&scan.source).ok();
+            each(provider.as_ref().and_then(|p| p.downcast_ref::<PinnedTable>()));
         }
         Ok(TreeNodeRecursion::Continue)
-    })
-    .ok()?;
-    total
+    });
+    debug_assert!(walked.is_ok(), "the walk itself does not fail");
 }

@@ -110,7 +110,12 @@ impl Session {
         self.dispatch(statement, parameters, existing).await.map_err(|error| statement.locate(error))
     }
 
-    async fn dispatch(&self, statement: &Statement, parameters: &[Value], existing: Existing) -> Result<Outcome> {
+    async fn dispatch(
+        &self,
+        statement: &Statement,
+        parameters: &[Value],
+        existing: Existing,
+    ) -> Result<Outcome> {
         let mut early = Vec::new();
         if matches!(
             statement.command(),
@@ -124,7 +129,8 @@ impl Session {
             Command::Explain(what) => explain::explain(self, &what, parameters).await,
             Command::CreateSource(create) => {
                 let tag = format!("CREATE {}", create.kind());
-                self.blocking(tag, move |database| definition::create_source(database, &create, existing)).await
+                self.blocking(tag, move |database| definition::create_source(database, &create, existing))
+                    .await
             }
             Command::CreateView(create) => {
                 let tag = "CREATE MATERIALIZED VIEW".to_owned();
@@ -156,7 +162,8 @@ impl Session {
     ) -> Result<Outcome> {
         let database = Arc::clone(&self.database);
         let done = spawn_blocking(move || work(&database)).await;
-        let notices = done.map_err(|e| Error::new(sqlstate::INTERNAL, format!("the statement broke off: {e}")))??;
+        let notices =
+            done.map_err(|e| Error::new(sqlstate::INTERNAL, format!("the statement broke off: {e}")))??;
         Ok(Outcome::done(tag, notices))
     }
 
@@ -185,8 +192,9 @@ impl Session {
             "ROLLBACK" => {
                 if state.block.wrote {
                     notices.push(
-                        Notice::warning("what ran in this block stands")
-                            .with_hint("there are no transactions: each statement is durable when it returns"),
+                        Notice::warning("what ran in this block stands").with_hint(
+                            "there are no transactions: each statement is durable when it returns",
+                        ),
                     );
                 }
                 state.block = Block::default();
@@ -223,7 +231,10 @@ impl Session {
             ));
         }
         if state.prepared.len() >= PREPARED_MAX {
-            return Err(Error::new(sqlstate::TOO_MANY, format!("a session may prepare {PREPARED_MAX} statements")));
+            return Err(Error::new(
+                sqlstate::TOO_MANY,
+                format!("a session may prepare {PREPARED_MAX} statements"),
+            ));
         }
         state.prepared.insert(name, Prepared { types, command });
         Ok(Outcome::done("PREPARE", Vec::new()))

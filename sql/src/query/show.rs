@@ -33,13 +33,19 @@ pub fn show(session: &Session, what: &Show) -> Result<Outcome> {
         }
         Show::Columns(name) => columns(session, name),
         Show::All => {
-            let rows = session.settings().all().into_iter().map(|(name, value, help)| vec![name, value, help]);
+            let rows =
+                session.settings().all().into_iter().map(|(name, value, help)| vec![name, value, help]);
             table(&["name", "setting", "description"], rows.collect())
         }
         Show::Setting(name) => {
             let value = session.setting(name).ok_or_else(|| {
-                Error::new(sqlstate::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
-                    .with_hint("SHOW ALL lists them; lists of relations are SHOW SOURCES, SHOW TABLES, SHOW VIEWS")
+                Error::new(
+                    sqlstate::UNDEFINED_OBJECT,
+                    format!("unrecognized configuration parameter \"{name}\""),
+                )
+                .with_hint(
+                    "SHOW ALL lists them; lists of relations are SHOW SOURCES, SHOW TABLES, SHOW VIEWS",
+                )
             })?;
             table(&[name.as_str()], vec![vec![value]])
         }

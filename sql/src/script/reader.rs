@@ -45,7 +45,10 @@ impl Reader {
             return Err(Error::syntax(format!("script {} includes itself", path.display())));
         }
         if self.open.len() >= INCLUDE_DEPTH_MAX {
-            return Err(Error::new(sqlstate::TOO_COMPLEX, format!("scripts may include each other {INCLUDE_DEPTH_MAX} deep")));
+            return Err(Error::new(
+                sqlstate::TOO_COMPLEX,
+                format!("scripts may include each other {INCLUDE_DEPTH_MAX} deep"),
+            ));
         }
         if whole.metadata().map_err(failed)?.len() > SCRIPT_BYTES_MAX {
             let message = format!("script {} is larger than {SCRIPT_BYTES_MAX} bytes", path.display());
@@ -80,7 +83,9 @@ impl Reader {
                     partial.push(&value, line());
                 }
                 Piece::Command(command) => self.command(command, file).map_err(placed)?,
-                Piece::Unfinished(what) => return Err(placed(Error::syntax(format!("{what} without an end")))),
+                Piece::Unfinished(what) => {
+                    return Err(placed(Error::syntax(format!("{what} without an end"))));
+                }
             }
         }
         self.end(&mut partial, file);
@@ -90,7 +95,11 @@ impl Reader {
     fn end(&mut self, partial: &mut Partial, file: &Path) {
         let Partial { sql, line } = std::mem::take(partial);
         if let Some(line) = line {
-            self.statements.push(ScriptStatement { sql: sql.trim_end().to_owned(), file: file.to_owned(), line });
+            self.statements.push(ScriptStatement {
+                sql: sql.trim_end().to_owned(),
+                file: file.to_owned(),
+                line,
+            });
         }
     }
 

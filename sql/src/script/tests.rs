@@ -14,7 +14,8 @@ fn texts(script: &str, pairs: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn variables_are_put_in_outside_of_literals_and_comments_only() {
-    let script = "-- run with -v csv='DATA/*.csv' :csv; don't\nselect :n::int, ':n', \":n\", :'csv' /* :x 'y; */;";
+    let script =
+        "-- run with -v csv='DATA/*.csv' :csv; don't\nselect :n::int, ':n', \":n\", :'csv' /* :x 'y; */;";
     let found = texts(script, &[("n", "1"), ("csv", "it's/*.csv")]);
     assert_eq!(found, ["select 1::int, ':n', \":n\", 'it''s/*.csv' /* :x 'y; */"]);
 }

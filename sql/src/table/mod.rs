@@ -3,6 +3,8 @@
 
 mod pinned;
 mod postgres;
+#[cfg(feature = "pg-catalog")]
+mod postgres_built_in;
 mod relation;
 mod scan;
 mod system;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::Result as PlanResult;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::{TableType, provider_as_source};
 use datafusion::logical_expr::LogicalPlan;
 use siltstone_engine::runtime::{Engine, Snapshot};
 
-use super::system::System;
 use super::relation::{PinnedTable, Rows};
+use super::system::System;
 use crate::catalog::{Catalog, Relation, ViewRelation, single};
 use crate::error::Result;
 use crate::parse::name::{DATABASE, PUBLIC};
@@ -26,7 +26,8 @@ pub fn pinned(
 ) -> Result<Arc<dyn CatalogProviderList>> {
     let public = Public { catalog: Arc::clone(catalog), snapshot: snapshot.clone() };
     let system = System::new(Arc::clone(engine), snapshot.clone());
-    let mut schemas: Vec<(&str, Arc<dyn SchemaProvider>)> = vec![(PUBLIC, Arc::new(public)), (DATABASE, Arc::new(system))];
+    let mut schemas: Vec<(&str, Arc<dyn SchemaProvider>)> =
+        vec![(PUBLIC, Arc::new(public)), (DATABASE, Arc::new(system))];
     schemas.extend(more);
     single(schemas)
 }

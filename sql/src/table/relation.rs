@@ -47,6 +47,15 @@ impl PinnedTable {
         self
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It is a view that does not hold all that its source has read.
+    pub fn is_backfilling(&self) -> bool {
+        matches!(self.rows, Rows::Rollup { view } if self.snapshot.is_backfilling(view))
+    }
+
     /// Rows there are at most.
     pub fn rows_max(&self) -> u64 {
         match self.rows {
@@ -61,7 +70,10 @@ impl PinnedTable {
         let hint = if views.is_empty() {
             "create a materialized view over it, or create it with CREATE TABLE to keep its rows".to_owned()
         } else {
-            format!("query a view over it ({}), or create it with CREATE TABLE to keep its rows", views.join(", "))
+            format!(
+                "query a view over it ({}), or create it with CREATE TABLE to keep its rows",
+                views.join(", ")
+            )
         };
         Error::new(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint(hint)
     }
@@ -95,7 +107,9 @@ impl TableProvider for PinnedTable {
         // Counting rows needs a column to count them by.
         let wanted = projection.map(|columns| if columns.is_empty() { vec![0] } else { columns.clone() });
         let parts = match &self.rows {
-            Rows::Nowhere { views } => return Err(DataFusionError::External(Box::new(self.keeps_none(views)))),
+            Rows::Nowhere { views } => {
+                return Err(DataFusionError::External(Box::new(self.keeps_none(views))));
+            }
             Rows::Rollup { view } => vec![rollup_part(&self.snapshot, *view, wanted)],
             Rows::Kept { table } => {
                 let parts = self.snapshot.row_parts(*table);

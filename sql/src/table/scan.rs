@@ -60,7 +60,10 @@ impl ExecutionPlan for ScanExec {
         Vec::new()
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         if children.is_empty() { Ok(self) } else { internal_err!("a scan has no input") }
     }
 
@@ -108,13 +111,22 @@ fn external(error: siltstone_engine::error::Error) -> DataFusionError {
 
 impl fmt::Debug for ScanExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScanExec").field("label", &self.label).field("parts", &self.parts.len()).finish_non_exhaustive()
+        f.debug_struct("ScanExec")
+            .field("label", &self.label)
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        write!(f, "SiltstoneScan: {}, parts={}, columns=[{}]", self.label, self.parts.len(), columns.join(", "))
+        write!(
+            f,
+            "SiltstoneScan: {}, parts={}, columns=[{}]",
+            self.label,
+            self.parts.len(),
+            columns.join(", ")
+        )
     }
 }

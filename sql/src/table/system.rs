@@ -44,6 +44,7 @@ impl System {
 }
 
 /// The columns of a table.
+#[cfg(feature = "pg-catalog")]
 pub fn schema_of(name: &str) -> Result<Option<SchemaRef>> {
     if name == "errors" {
         return Ok(Some(errors_schema()));
@@ -52,76 +53,79 @@ pub fn schema_of(name: &str) -> Result<Option<SchemaRef>> {
 }
 
 fn build(name: &str, status: &Status, gaps: &[GapRow]) -> Result<Option<RecordBatch>> {
-        let batch = match name {
-            "sources" => {
-                let rows = &status.sources;
-                table(vec![
-                    text("name", rows.iter().map(|r| Some(r.name.clone()))),
-                    text("connector", rows.iter().map(|r| Some(r.connector.clone()))),
-                    boolean("keeps_rows", rows.iter().map(|r| r.keeps_rows)),
-                    text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
-                    text("error", rows.iter().map(|r| r.error.clone())),
-                    number("rows", rows.iter().map(|r| r.rows)),
-                    number("bad_rows", rows.iter().map(|r| r.bad_rows)),
-                    number("kept_rows", rows.iter().map(|r| r.kept_rows)),
-                    number("kept_bytes", rows.iter().map(|r| r.kept_bytes)),
-                ])?
-            }
-            "splits" => splits(&status.splits)?,
-            "views" => {
-                let rows = &status.views;
-                table(vec![
-                    text("name", rows.iter().map(|r| Some(r.name.clone()))),
-                    text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
-                    text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
-                    number("rows", rows.iter().map(|r| r.rows)),
-                    number("bytes", rows.iter().map(|r| r.bytes)),
-                    number("runs", rows.iter().map(|r| r.runs)),
-                    number("epoch", rows.iter().map(|r| r.epoch)),
-                    number("freshness_ms", rows.iter().map(|r| u64::try_from(r.freshness_us / 1000).unwrap_or(0))),
-                ])?
-            }
-            "operators" => {
-                let rows = &status.operators;
-                table(vec![
-                    text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
-                    text("cursor", rows.iter().map(|r| Some(r.cursor.to_owned()))),
-                    number("worker", rows.iter().map(|r| r.worker as u64)),
-                    text("operator", rows.iter().map(|r| Some(r.operator.clone()))),
-                    number("rows", rows.iter().map(|r| r.rows)),
-                    number("busy_us", rows.iter().map(|r| r.busy_us)),
-                    number("blocked_us", rows.iter().map(|r| r.blocked_us)),
-                ])?
-            }
-            "epochs" => {
-                let rows = &status.epochs;
-                table(vec![
-                    number("epoch", rows.iter().map(|r| r.epoch)),
-                    time("committed_at", rows.iter().map(|r| r.committed_at_us)),
-                    text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
-                    number("rows", rows.iter().map(|r| r.rows)),
-                    number("bad_rows", rows.iter().map(|r| r.bad_rows)),
-                    number("bytes", rows.iter().map(|r| r.bytes)),
-                    number("commit_us", rows.iter().map(|r| r.commit_us)),
-                ])?
-            }
-            "gaps" => gap_rows(gaps)?,
-            _ => return Ok(None),
-        };
-        Ok(Some(batch))
-    }
+    let batch = match name {
+        "sources" => {
+            let rows = &status.sources;
+            table(vec![
+                text("name", rows.iter().map(|r| Some(r.name.clone()))),
+                text("connector", rows.iter().map(|r| Some(r.connector.clone()))),
+                boolean("keeps_rows", rows.iter().map(|r| r.keeps_rows)),
+                text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
+                text("error", rows.iter().map(|r| r.error.clone())),
+                number("rows", rows.iter().map(|r| r.rows)),
+                number("bad_rows", rows.iter().map(|r| r.bad_rows)),
+                number("kept_rows", rows.iter().map(|r| r.kept_rows)),
+                number("kept_bytes", rows.iter().map(|r| r.kept_bytes)),
+            ])?
+        }
+        "splits" => splits(&status.splits)?,
+        "views" => {
+            let rows = &status.views;
+            table(vec![
+                text("name", rows.iter().map(|r| Some(r.name.clone()))),
+                text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+                text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
+                number("rows", rows.iter().map(|r| r.rows)),
+                number("bytes", rows.iter().map(|r| r.bytes)),
+                number("runs", rows.iter().map(|r| r.runs)),
+                number("epoch", rows.iter().map(|r| r.epoch)),
+                number(
+                    "freshness_ms",
+                    rows.iter().map(|r| u64::try_from(r.freshness_us / 1000).unwrap_or(0)),
+                ),
+            ])?
+        }
+        "operators" => {
+            let rows = &status.operators;
+            table(vec![
+                text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+                text("cursor", rows.iter().map(|r| Some(r.cursor.to_owned()))),
+                number("worker", rows.iter().map(|r| r.worker as u64)),
+                text("operator", rows.iter().map(|r| Some(r.operator.clone()))),
+                number("rows", rows.iter().map(|r| r.rows)),
+                number("busy_us", rows.iter().map(|r| r.busy_us)),
+                number("blocked_us", rows.iter().map(|r| r.blocked_us)),
+            ])?
+        }
+        "epochs" => {
+            let rows = &status.epochs;
+            table(vec![
+                number("epoch", rows.iter().map(|r| r.epoch)),
+                time("committed_at", rows.iter().map(|r| r.committed_at_us)),
+                text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+                number("rows", rows.iter().map(|r| r.rows)),
+                number("bad_rows", rows.iter().map(|r| r.bad_rows)),
+                number("bytes", rows.iter().map(|r| r.bytes)),
+                number("commit_us", rows.iter().map(|r| r.commit_us)),
+            ])?
+        }
+        "gaps" => gap_rows(gaps)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(batch))
+}
 
 fn gap_rows(rows: &[GapRow]) -> Result<RecordBatch> {
-        table(vec![
-            number("epoch", rows.iter().map(|r| r.epoch)),
-            time("found_at", rows.iter().map(|r| r.at_us)),
-            text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
-            text("split", rows.iter().map(|r| Some(r.gap.split.to_string()))),
-            signed("from_offset", rows.iter().map(|r| Some(r.gap.from))),
-            signed("to_offset", rows.iter().map(|r| Some(r.gap.to))),
-            text("reason", rows.iter().map(|r| Some(r.gap.reason.clone()))),
-        ])
-    }
+    table(vec![
+        number("epoch", rows.iter().map(|r| r.epoch)),
+        time("found_at", rows.iter().map(|r| r.at_us)),
+        text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
+        text("split", rows.iter().map(|r| Some(r.gap.split.to_string()))),
+        signed("from_offset", rows.iter().map(|r| Some(r.gap.from))),
+        signed("to_offset", rows.iter().map(|r| Some(r.gap.to))),
+        text("reason", rows.iter().map(|r| Some(r.gap.reason.clone()))),
+    ])
+}
 
 #[async_trait]
 impl SchemaProvider for System {
@@ -245,7 +249,9 @@ fn table(columns: Vec<NamedColumn>) -> Result<RecordBatch> {
     Ok(plain_table(columns)?)
 }
 
-fn plain_table(columns: Vec<NamedColumn>) -> std::result::Result<RecordBatch, datafusion::arrow::error::ArrowError> {
+fn plain_table(
+    columns: Vec<NamedColumn>,
+) -> std::result::Result<RecordBatch, datafusion::arrow::error::ArrowError> {
     let fields: Vec<Field> =
         columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())

@@ -8,8 +8,8 @@ use arrow::array::{ArrayRef, Int64Array, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use siltstone_engine::connector::{
-    Connector, Decoded, Decoder, Fetch, OptionSpec, Payload, Poll, PushPort, Source, SourceSpec, Split, SplitId,
-    SplitReader,
+    Connector, Decoded, Decoder, Fetch, OptionSpec, Payload, Poll, PushPort, Source, SourceSpec, Split,
+    SplitId, SplitReader,
 };
 use siltstone_engine::error::{Error, Result};
 
@@ -102,7 +102,8 @@ impl SplitReader for PushReader {
     fn poll(&mut self, _rows_max: usize, timeout: Duration) -> Result<Poll> {
         let Some(next) = self.next else { return Ok(Poll::Idle) };
         let batches = self.queue.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = |batches: &[(i64, RecordBatch)]| batches.iter().find(|(start, _)| *start == next).cloned();
+        let there =
+            |batches: &[(i64, RecordBatch)]| batches.iter().find(|(start, _)| *start == next).cloned();
         let (batches, _) = self
             .queue
             .filled
@@ -139,7 +140,8 @@ impl Connector for Count {
 
     fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
         let text = spec.options.get("rows").map_or("", String::as_str);
-        let rows = text.parse().map_err(|_| Error::invalid(format!("option rows is not a number: '{text}'")))?;
+        let rows =
+            text.parse().map_err(|_| Error::invalid(format!("option rows is not a number: '{text}'")))?;
         if *spec.schema.field(0).data_type() != DataType::Int64 {
             return Err(Error::invalid("the first column must be BIGINT"));
         }

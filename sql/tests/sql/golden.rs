@@ -3,13 +3,24 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{ask, settled, started};
+use futures::FutureExt;
+use siltstone_sql::{Error, Result, Session};
+
+use crate::support::{settled, started};
+
+/// The rows of a statement; a panic is an error of its case.
+async fn ask(session: &Session, sql: &str) -> Result<Vec<String>> {
+    let asked = std::panic::AssertUnwindSafe(crate::support::ask(session, sql)).catch_unwind().await;
+    asked.unwrap_or_else(|_| Err(Error::new("XX000", "it panicked")))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_gives_its_rows() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql/cases");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(&directory).expect("the cases").map(|entry| entry.expect("a file").path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
+        .expect("the cases")
+        .map(|entry| entry.expect("a file").path())
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "no cases in {}", directory.display());
     let mut failures = Vec::new();
@@ -38,7 +49,9 @@ async fn check(file: &Path, failures: &mut Vec<String>) {
                 let part = head.split_once(state).map_or("", |(_, rest)| rest.trim());
                 match ask(&session, body).await {
                     Ok(rows) => fail(format!("no error, but {rows:?}")),
-                    Err(error) if error.sqlstate() != *state => fail(format!("{}: {error}", error.sqlstate())),
+                    Err(error) if error.sqlstate() != *state => {
+                        fail(format!("{}: {error}", error.sqlstate()))
+                    }
                     Err(error) => {
                         let whole = format!("{error} | {}", error.hint().unwrap_or_default());
                         if !whole.contains(part) {

@@ -1,5 +1,6 @@
 //! SQL end to end over a real engine: golden cases, and what they cannot say.
 
+mod cancel;
 mod connector;
 mod golden;
 mod session;

@@ -39,7 +39,6 @@ pub fn started() -> (TempDir, Arc<Database>) {
     (dir, database)
 }
 
-
 pub async fn run(session: &Session, sql: &str) -> Result<Outcome> {
     let statements = session.parse(sql)?;
     let mut last = None;

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use siltstone_engine::connector::{Message, Messages};
 
 use super::*;
-use crate::option::Options;
 use crate::format::Decoding;
+use crate::option::Options;
 
 fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(|(n, t)| Field::new(*n, t.clone(), true)).collect::<Vec<_>>()))

@@ -101,20 +101,29 @@ async fn run(
     let broker = Arc::new(broker.map_err(Failure::pipeline)?);
     let brokers = BTreeMap::from([("brokers".to_owned(), broker.bootstrap_servers().to_owned())]);
     let statements = script::from_text(SCRIPT, &brokers)?;
-    opening::apply(database, &statements, false).await?;
+    opening::define(&database.session(), &statements).await?;
+    opening::start(database, false).await?;
     let socket = channel::Server::bind(dir)
         .map_err(|e| Failure::io(format!("taking the socket in {}", dir.display()), &e))?;
     let (stopping, stopped) = watch::channel(false);
     let answering = task::start(socket.serve(Arc::clone(database), stopped));
 
-    let producer = Producer::start(broker, Arc::clone(database), arguments.seed, arguments.rate)?;
+    let producer =
+        Producer::start(Arc::clone(&broker), Arc::clone(database), arguments.seed, arguments.rate)?;
     let shown = show(database, dir, arguments, signals, &producer).await;
     let produced = task::start_blocking(move || producer.finish()).await;
+    let checked = match (shown, produced) {
+        (Ok(true), Ok(produced)) => check(database, produced).await,
+        (Ok(false), Ok(_)) => Ok(()),
+        (Err(failure), _) => Err(failure),
+        (Ok(_), Err(error)) => Err(Failure::pipeline(error)),
+    };
     stopping.send_replace(true);
     answering.await;
-    let by_itself = shown?;
-    let produced = produced.map_err(Failure::pipeline)?;
-    if by_itself { check(database, produced).await } else { Ok(()) }
+    // The topic must be there until the pipelines have stopped.
+    opening::stop(database).await;
+    drop(broker);
+    checked
 }
 
 /// Shows the rollups until the time is over (`true`) or the user has seen enough (`false`).

@@ -89,7 +89,7 @@ impl View {
             self.freshness.as_secs_f64(),
             self.epoch
         )?;
-        writeln!(page, "\x1b[4m  rollup                       rows         bytes\x1b[0m")?;
+        writeln!(page, "\x1b[4m  rollup                stored rows         bytes\x1b[0m")?;
         for (name, rows, bytes) in &self.rollups {
             writeln!(page, "  {name:<20} {:>12} {:>13}", grouped(*rows), grouped(*bytes))?;
         }

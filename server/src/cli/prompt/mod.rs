@@ -29,8 +29,7 @@ use complete::{Helper, Names};
 /// Lines of history that are kept.
 const HISTORY_LINES_MAX: usize = 10_000;
 
-const COMMANDS: &str = "\
-  \\d [NAME]   tables, sources and views; the columns of one
+const COMMANDS: &str = "  \\d [NAME]   tables, sources and views; the columns of one
   \\dt         the same as \\d
   \\timing     show how long statements take, or stop showing it
   \\q          leave (as does Ctrl-D)

@@ -1,0 +1,126 @@
+//! What one take does: messages are copied into one buffer, positions move, doubts are noted.
+//!
+//! Nothing below a partition's position is taken, and nothing at or behind its end.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use siltstone_engine::connector::{Fetch, Message, Messages, Payload};
+
+use super::assigned::{Assigned, State};
+use super::intake::Topic;
+
+/// The messages of one take, and what they do to their partitions.
+pub(super) struct Taken<'a> {
+    partitions: &'a mut [Assigned],
+    pub messages: Messages,
+    /// Which partitions have moved.
+    has_moved: Vec<bool>,
+    /// The partition of the last message, by librdkafka's name for it: the next one is mostly of the same.
+    last: Option<(Topic, i32, usize)>,
+    seen: Vec<(Topic, i32, usize)>,
+    pub is_any_in_doubt: bool,
+}
+
+impl<'a> Taken<'a> {
+    pub(super) fn new(partitions: &'a mut [Assigned]) -> Self {
+        let has_moved = vec![false; partitions.len()];
+        Self {
+            partitions,
+            messages: Messages::default(),
+            has_moved,
+            last: None,
+            seen: Vec::new(),
+            is_any_in_doubt: false,
+        }
+    }
+
+    pub(super) fn message(&mut self, topic: Topic, number: i32, offset: i64, value: Option<&[u8]>) {
+        let Some(at) = self.find(topic, number) else { return };
+        let assigned = &mut self.partitions[at];
+        if assigned.state == State::Over || offset < assigned.position {
+            return;
+        }
+        self.has_moved[at] = true;
+        if assigned.end.is_some_and(|end| offset >= end) {
+            // Behind the end, so all before it is read.
+            assigned.position = assigned.position.max(assigned.end.unwrap_or(offset));
+            return;
+        }
+        assigned.position = offset + 1;
+        let start = self.messages.bytes.len();
+        self.messages.bytes.extend_from_slice(value.unwrap_or_default());
+        // At most FETCH_BYTES_MAX and one value, which Kafka limits to 2 GiB.
+        let place = |at: usize| u32::try_from(at).expect("a fetch is shorter than 4 GiB");
+        self.messages.entries.push(Message {
+            split: place(at),
+            offset,
+            start: place(start),
+            end: place(self.messages.bytes.len()),
+            absent: value.is_none(),
+        });
+    }
+
+    /// Notes what was said of a partition; returns what is worth a log line.
+    pub(super) fn notice(
+        &mut self,
+        topic: &str,
+        number: i32,
+        offset: i64,
+        code: RDKafkaErrorCode,
+    ) -> Option<String> {
+        use RDKafkaErrorCode as Code;
+        let at = self.partitions.iter().position(|a| a.takes(topic, number))?;
+        let assigned = &mut self.partitions[at];
+        if assigned.state == State::Over {
+            return None;
+        }
+        match code {
+            Code::PartitionEOF => {
+                if offset > assigned.position {
+                    assigned.position = offset;
+                    self.has_moved[at] = true;
+                }
+                return None;
+            }
+            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+                assigned.state = State::Refused
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
+                if assigned.state == State::Reading =>
+            {
+                assigned.state = State::Doubtful;
+            }
+            _ => {}
+        }
+        self.is_any_in_doubt |= assigned.state != State::Reading;
+        Some(format!("partition {number} of topic '{topic}': {}", KafkaError::MessageConsumption(code)))
+    }
+
+    /// Which assigned partition it is.
+    fn find(&mut self, topic: Topic, number: i32) -> Option<usize> {
+        let is_same = |of: &&(Topic, i32, usize)| of.0 == topic && of.1 == number;
+        if let Some(&(_, _, at)) = self.last.as_ref().filter(is_same) {
+            return Some(at);
+        }
+        let found = match self.seen.iter().find(is_same) {
+            Some(&seen) => seen,
+            None => {
+                let name = topic.name();
+                let at = self.partitions.iter().position(|a| a.takes(&name, number))?;
+                self.seen.push((topic, number, at));
+                (topic, number, at)
+            }
+        };
+        self.last = Some(found);
+        Some(found.2)
+    }
+
+    pub(super) fn into_fetch(mut self) -> Option<Fetch> {
+        if !self.has_moved.contains(&true) {
+            return None;
+        }
+        self.messages.splits = self.partitions.iter().map(|a| a.split.clone()).collect();
+        let moved = self.partitions.iter().zip(&self.has_moved).filter(|(_, has_moved)| **has_moved);
+        let progress = moved.map(|(a, _)| (a.split.clone(), a.position)).collect();
+        Some(Fetch { payload: Payload::Messages(self.messages), progress })
+    }
+}
