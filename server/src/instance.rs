@@ -11,8 +11,9 @@ use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use siltstone_engine::error::{Error, Kind};
 use siltstone_engine::runtime::{Options, RelationKind, Status};
-use siltstone_sql::{Answer, Database, Notice, Result, Session};
+use siltstone_sql::{Answer, Database, Notice, Result};
 
+use crate::shared::Shared;
 use crate::source::SourceHandle;
 use crate::task::Runtime;
 
@@ -25,12 +26,6 @@ const EPOCH_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Siltstone {
     shared: Arc<Shared>,
-}
-
-pub(crate) struct Shared {
-    pub(crate) database: Arc<Database>,
-    pub(crate) runtime: Runtime,
-    session: Session,
 }
 
 /// How to open a directory.
@@ -172,12 +167,6 @@ impl Builder {
         drop(entered);
         let session = database.session();
         Ok(Siltstone { shared: Arc::new(Shared { database, runtime, session }) })
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.database.engine().stop();
     }
 }
 

@@ -93,7 +93,7 @@ fn attach(
             let definition = compile_source(environment, engine.registry(), &create)?;
             engine.attach_source(stored.id, definition.clone())?;
             let schema = definition.schema();
-            Ok(Relation::Source(SourceRelation { id: stored.id, create, definition, schema }))
+            Ok(Relation::Source(SourceRelation { id: stored.id, create: *create, definition, schema }))
         }
         Some(Command::CreateView(create)) => {
             let catalog = Arc::new(catalog.clone());

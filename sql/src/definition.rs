@@ -62,10 +62,10 @@ pub fn create_view(database: &Database, create: &CreateView, existing: Existing)
         let message =
             format!("\"{}\" counts the rows of \"{source}\" that come after epoch {epoch}", create.name);
         let hint = "the rows before it were not kept and cannot be read again";
-        notices.push(Notice::notice(message).with_hint(hint));
+        notices.push(Notice::told(message).with_hint(hint));
     } else if created.backfilling {
         let message = format!("\"{}\" reads \"{source}\" from its beginning in the background", create.name);
-        notices.push(Notice::notice(message).with_hint("siltstone.views has its state"));
+        notices.push(Notice::told(message).with_hint("siltstone.views has its state"));
     }
     Ok(notices)
 }
@@ -95,7 +95,7 @@ fn taken(
 }
 
 fn skipped(name: &str, why: &str) -> Notice {
-    let mut notice = Notice::notice(format!("relation \"{name}\" {why}, skipping"));
+    let mut notice = Notice::told(format!("relation \"{name}\" {why}, skipping"));
     notice.sqlstate = sqlstate::DUPLICATE_TABLE.to_owned();
     notice
 }
@@ -108,7 +108,7 @@ pub fn drop(database: &Database, drop: &Drop) -> Result<Vec<Notice>> {
         let catalog = database.catalog();
         let Some(found) = catalog.get(name) else {
             if drop.if_exists {
-                notices.push(Notice::notice(format!("relation \"{name}\" does not exist, skipping")));
+                notices.push(Notice::told(format!("relation \"{name}\" does not exist, skipping")));
                 continue;
             }
             return Err(catalog.unknown(name));
@@ -150,7 +150,7 @@ fn drop_one(
         let catalog = database.catalog();
         if let Some(view) = catalog.get(name) {
             if !together.contains(name) {
-                notices.push(Notice::notice(format!("drop cascades to materialized view {name}")));
+                notices.push(Notice::told(format!("drop cascades to materialized view {name}")));
             }
             database.engine().drop_relation(view.id())?;
             database.replace_catalog(catalog.without(name));

@@ -153,11 +153,11 @@ fn from_schema(error: &SchemaError) -> Error {
 
 fn from_plan(message: &str) -> Error {
     let line = first_line(message);
-    if let Some(name) = quoted_after(message, "table '") {
-        if line.ends_with("not found") {
-            let name = shorten(name);
-            return Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
-        }
+    if let Some(name) = quoted_after(message, "table '")
+        && line.ends_with("not found")
+    {
+        let name = shorten(name);
+        return Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
     }
     if let Some(name) = quoted_after(message, "table function '") {
         return Error::new(sqlstate::UNDEFINED_FUNCTION, format!("function {name}() does not exist"));
@@ -178,7 +178,9 @@ fn from_plan(message: &str) -> Error {
         || message.contains("non-boolean")
     {
         sqlstate::DATATYPE_MISMATCH
-    } else if message.contains("must have unique") || message.contains("specified more than once") {
+    } else if message.contains("require unique expression names")
+        || message.contains("specified more than once")
+    {
         sqlstate::DUPLICATE_COLUMN
     } else if message.contains("not supported") || message.contains("Unsupported") {
         sqlstate::FEATURE_NOT_SUPPORTED

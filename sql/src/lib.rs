@@ -5,20 +5,33 @@
 //!
 //! Modules in the order in which they may use each other: a module imports from those above it only.
 
-mod catalog;
-mod data_type;
-mod database;
-mod definition;
 mod error;
-mod failure;
+
 mod nearest;
-mod outcome;
+
+mod failure;
+
+mod data_type;
+
 mod parse;
-mod plan;
-mod query;
+
 pub mod script;
+
+mod plan;
+
+mod catalog;
+
+mod outcome;
+
 mod setting;
+
 mod table;
+
+mod database;
+
+mod definition;
+
+mod query;
 
 pub use database::Database;
 pub use error::{Error, Result, sqlstate};

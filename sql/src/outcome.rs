@@ -38,7 +38,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    pub(crate) fn notice(message: impl Into<String>) -> Self {
+    pub(crate) fn told(message: impl Into<String>) -> Self {
         Self { severity: "NOTICE", sqlstate: "00000".to_owned(), message: message.into(), hint: None }
     }
 

@@ -3,6 +3,7 @@
 
 mod config;
 mod demo;
+mod engine;
 mod failure;
 mod opening;
 mod pipeline;

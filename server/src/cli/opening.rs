@@ -12,6 +12,7 @@ use siltstone_sql::script::ScriptStatement;
 use siltstone_sql::{Answer, Database, Session};
 
 use super::config::Settings;
+use super::engine;
 use super::failure::{self, Failure};
 use crate::keyword;
 use crate::print::{Format, Printer};
@@ -71,23 +72,11 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     for statement in statements {
         if bounded && keyword::first(&statement.sql) == "SELECT" {
-            super::pipeline::until_idle(database).await?;
+            engine::until_idle(database).await?;
         }
         apply_one(session, statement).await?;
     }
     Ok(())
-}
-
-/// Starts the pipelines.
-pub(super) async fn start(database: &Arc<Database>, bounded: bool) -> Result<(), Failure> {
-    let engine = Arc::clone(database.engine());
-    task::start_blocking(move || engine.start(bounded)).await.map_err(Failure::pipeline)
-}
-
-/// Closes the last epoch and stops the pipelines.
-pub(super) async fn stop(database: &Arc<Database>) {
-    let engine = Arc::clone(database.engine());
-    task::start_blocking(move || engine.stop()).await;
 }
 
 fn needs_pipelines(sql: &str) -> bool {

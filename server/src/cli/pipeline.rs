@@ -8,8 +8,8 @@ use siltstone_engine::clock;
 use siltstone_sql::Database;
 use tokio::sync::watch;
 
+use super::engine;
 use super::failure::Failure;
-use super::opening;
 use super::progress::Look;
 use super::signal::Signals;
 use crate::task;
@@ -18,8 +18,6 @@ use crate::task;
 const LIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a plain line is written.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
-/// Longest wait for the engine at one time.
-const WAIT: Duration = Duration::from_secs(1);
 
 /// What ends the wait, besides a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub(super) async fn keep(
         let tick = if screen.live { LIVE_INTERVAL } else { PLAIN_INTERVAL };
         let finished = async {
             match until {
-                Until::Finished => until_idle(database).await,
+                Until::Finished => engine::until_idle(database).await,
                 Until::Signal => std::future::pending().await,
             }
         };
@@ -72,30 +70,13 @@ pub(super) async fn keep(
     };
     stopping.send_replace(true);
     tokio::select! {
-        () = opening::stop(database) => {}
+        () = engine::stop(database) => {}
         _ = signals.end_at_next() => {}
     }
     screen.clear();
     let how = ended?;
     eprintln!("siltstone: {}", look(database, started).summary(&first, how));
     Ok(())
-}
-
-/// Waits until every pipeline is finished; an error if one has failed.
-pub(super) async fn until_idle(database: &Database) -> Result<(), Failure> {
-    loop {
-        let engine = Arc::clone(database.engine());
-        let idle = task::start_blocking(move || {
-            let idle = engine.wait_idle(WAIT)?;
-            match engine.failure() {
-                Some(failure) => Err(failure),
-                None => Ok(idle),
-            }
-        });
-        if idle.await.map_err(Failure::pipeline)? {
-            return Ok(());
-        }
-    }
 }
 
 fn look(database: &Database, started: Instant) -> Look {

@@ -10,7 +10,7 @@ use super::config::Settings;
 use super::failure::Failure;
 use super::pipeline::Until;
 use super::signal::Signals;
-use super::{opening, pipeline};
+use super::{engine, opening, pipeline};
 use crate::channel;
 use crate::task;
 
@@ -50,7 +50,7 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let (stopping, stopped) = watch::channel(false);
     let begin = async {
         let rest = opening::define(&session, &statements).await?;
-        opening::start(&database, arguments.bounded).await?;
+        engine::start(&database, arguments.bounded).await?;
         // Who asks before has waited: what the script defines is there with the first answer.
         let answering = task::start(socket.serve(Arc::clone(&database), stopped));
         opening::apply(&database, &session, rest, arguments.bounded).await?;
@@ -60,14 +60,14 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
         begun = begin => begun,
         signal = signals.next() => {
             eprintln!("siltstone: {signal}, stopping");
-            opening::stop(&database).await;
+            engine::stop(&database).await;
             return Ok(());
         }
     };
     let answering = match begun {
         Ok(answering) => answering,
         Err(failure) => {
-            opening::stop(&database).await;
+            engine::stop(&database).await;
             return Err(failure);
         }
     };

@@ -11,7 +11,7 @@ use super::config::Settings;
 use super::failure::Failure;
 use super::pipeline::Until;
 use super::signal::Signals;
-use super::{opening, pipeline};
+use super::{engine, opening, pipeline};
 use crate::pg::{Access, Credentials, Listener};
 use crate::{channel, task};
 
@@ -74,19 +74,19 @@ pub(super) async fn serve(settings: Settings, arguments: Arguments) -> Result<()
     let session = database.session();
     let begin = async {
         let rest = opening::define(&session, &statements).await?;
-        opening::start(&database, false).await?;
+        engine::start(&database, false).await?;
         opening::apply(&database, &session, rest, false).await
     };
     let begun = tokio::select! {
         begun = begin => begun,
         signal = signals.next() => {
             eprintln!("siltstone: {signal}, stopping");
-            opening::stop(&database).await;
+            engine::stop(&database).await;
             return Ok(());
         }
     };
     if let Err(failure) = begun {
-        opening::stop(&database).await;
+        engine::stop(&database).await;
         return Err(failure);
     }
     let answering = task::start(socket.serve(Arc::clone(&database), stopped.clone()));

@@ -9,7 +9,7 @@ use siltstone_sql::{Answer, Database, Session};
 
 use super::config::Settings;
 use super::failure::{self, Failure};
-use super::opening;
+use super::{engine, opening};
 use crate::batches::Batches;
 use crate::channel::{Client, Part};
 use crate::keyword;
@@ -94,7 +94,7 @@ impl Target {
     /// Ends what was started.
     pub(super) async fn close(self) {
         if let Self::Own { database, .. } = self {
-            opening::stop(&database).await;
+            engine::stop(&database).await;
         }
     }
 }

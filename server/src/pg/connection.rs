@@ -18,9 +18,9 @@ use tokio::sync::watch;
 
 use super::cancel::Seat;
 use super::login::{REPORTED, setting};
+use super::portal::{Portal, Prepared};
 use super::report::{self, Report};
 use super::rows::{Formats, Rows, description};
-use super::statement::{Portal, Prepared};
 use super::wire::{Broken, Wire};
 use crate::keyword;
 use crate::task;

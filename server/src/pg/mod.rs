@@ -8,6 +8,7 @@ mod cancel;
 mod connection;
 mod login;
 pub(crate) mod oid;
+mod portal;
 mod report;
 mod rows;
 mod scram;

@@ -14,6 +14,7 @@ use siltstone_sql::{Answer, Described, Statement, Value};
 
 use super::connection::{Connection, Stop};
 use super::oid;
+use super::portal::{Portal, Prepared, State};
 use super::report::Report;
 use super::rows::{Formats, Rows, description};
 use crate::task;
@@ -23,30 +24,6 @@ use crate::value;
 const PREPARED_MAX: usize = 4096;
 /// Portals of a connection; more are refused with SQLSTATE 53400.
 const PORTALS_MAX: usize = 256;
-
-/// A statement that was parsed.
-pub(crate) struct Prepared {
-    /// `None` for an empty string.
-    statement: Option<Statement>,
-    described: Described,
-    /// The parameters' types: as the client said, else as the statement needs them.
-    oids: Vec<u32>,
-    /// Whether the client said so.
-    stated: Vec<bool>,
-}
-
-/// A statement with its parameters, before, during or after its run.
-pub(crate) struct Portal {
-    prepared: Arc<Prepared>,
-    formats: Formats,
-    state: State,
-}
-
-enum State {
-    Bound(Vec<Value>),
-    Running(Rows, &'static str),
-    Finished,
-}
 
 impl Connection {
     /// Answers a message of the extended protocol; the answer is sent at the next `Flush` or `Sync`.

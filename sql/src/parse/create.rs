@@ -78,7 +78,7 @@ fn source(parser: &mut Parser<'_>, keeps_rows: bool) -> Result<Command, Failed> 
     } else if !keeps_rows {
         return Err(no_connector(&create).into());
     }
-    Ok(Command::CreateSource(create))
+    Ok(Command::CreateSource(Box::new(create)))
 }
 
 fn no_connector(create: &CreateSource) -> Error {

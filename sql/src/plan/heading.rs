@@ -1,7 +1,9 @@
 //! The names of a query's columns as PostgreSQL gives them: `sum`, not `sum(events.bid_price)`.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::datatypes::Schema;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr};
 
 use crate::parse::name::fold;
 
@@ -23,12 +25,43 @@ pub fn headings(query: &Query, schema: &Schema) -> Vec<String> {
     let mut names = Vec::with_capacity(planned.len());
     for item in items {
         match item {
-            SelectItem::ExprWithAlias { .. } => names.push(planned[names.len()].clone()),
+            SelectItem::ExprWithAlias { alias, .. } => names.push(fold(alias)),
             SelectItem::UnnamedExpr(expr) => names.push(name(expr)),
             _ => names.extend_from_slice(&planned[names.len()..names.len() + expanded]),
         }
     }
     names
+}
+
+/// The query with a name of its own for each column: PostgreSQL lets columns share one, the planner does not.
+pub fn told_apart(query: &Query) -> Query {
+    let mut query = query.clone();
+    if let Some(items) = items_mut(&mut query.body) {
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.iter_mut().enumerate() {
+            let own = Ident::with_quote('"', format!("column {}", index + 1));
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: own };
+                }
+                SelectItem::ExprWithAlias { alias, .. } => {
+                    if !seen.insert(fold(alias)) {
+                        *alias = own;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    query
+}
+
+fn items_mut(body: &mut SetExpr) -> Option<&mut [SelectItem]> {
+    match body {
+        SetExpr::Select(select) => Some(&mut select.projection),
+        SetExpr::Query(query) => items_mut(&mut query.body),
+        _ => None,
+    }
 }
 
 fn items(body: &SetExpr) -> Option<&[SelectItem]> {

@@ -9,9 +9,10 @@ mod shape;
 mod source;
 mod view;
 mod wide_sum;
+mod zero;
 
 pub use environment::{environment, over};
 pub use graph::operators;
-pub use heading::headings;
+pub use heading::{headings, told_apart};
 pub use source::compile_source;
 pub use view::{CompiledView, compile_view};

@@ -9,5 +9,6 @@ mod parameter;
 mod select;
 mod session;
 mod show;
+mod statement;
 
 pub use session::Session;

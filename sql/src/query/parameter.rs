@@ -4,14 +4,11 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, Expr};
-use futures::TryStreamExt;
+use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
-use super::select;
-use super::session::Session;
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::{from_arrow, from_datafusion};
-use crate::outcome::{Answer, Value};
+use crate::outcome::Value;
 use crate::parse::{Command, parse};
 
 /// Parameters a statement may have, as in PostgreSQL's protocol.
@@ -81,27 +78,4 @@ fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue> {
 
 fn first(array: &ArrayRef) -> Result<ScalarValue> {
     ScalarValue::try_from_array(array, 0).map_err(|e| from_datafusion(&e))
-}
-
-/// The values of `EXECUTE`'s arguments.
-pub async fn evaluate(session: &Session, arguments: &[Expr]) -> Result<Vec<Value>> {
-    if arguments.is_empty() {
-        return Ok(Vec::new());
-    }
-    let items: Vec<String> = arguments.iter().enumerate().map(|(i, e)| format!("{e} AS a{i}")).collect();
-    let statements = parse(&format!("SELECT {}", items.join(", ")))?;
-    let Some(Command::Query(query)) = statements.first().map(|statement| statement.command().clone()) else {
-        return Err(Error::syntax("the arguments of EXECUTE are not values"));
-    };
-    let outcome = Box::pin(select::query(session, &query, &[], &[])).await?;
-    let Answer::Rows { rows, .. } = outcome.result else {
-        return Err(Error::syntax("the arguments of EXECUTE are not values"));
-    };
-    let batches: Vec<_> = rows.try_collect().await?;
-    let batch = batches.iter().find(|batch| batch.num_rows() > 0);
-    let columns = batch.map(|batch| batch.columns().to_vec()).unwrap_or_default();
-    Ok(columns
-        .into_iter()
-        .map(|column| if column.is_null(0) { Value::Null } else { Value::Scalar(column.slice(0, 1)) })
-        .collect())
 }

@@ -22,7 +22,7 @@ use crate::data_type::UTC;
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::{from_arrow, from_datafusion};
 use crate::outcome::{Answer, Notice, Outcome, RowStream, Value};
-use crate::plan::{headings, over};
+use crate::plan::{headings, over, told_apart};
 use crate::table::{PinnedTable, pinned};
 
 /// Queries over no more rows than this run in one piece: dividing them costs more than it gains.
@@ -55,6 +55,19 @@ impl Pinned {
 
     /// The plan of a query, and the types of its parameters. `given` are known types of the first ones.
     pub async fn plan(
+        &self,
+        query: &Query,
+        given: &[Option<SqlType>],
+    ) -> Result<(LogicalPlan, Vec<DataType>)> {
+        match self.plan_once(query, given).await {
+            Err(error) if error.sqlstate() == sqlstate::DUPLICATE_COLUMN => {
+                self.plan_once(&told_apart(query), given).await
+            }
+            planned => planned,
+        }
+    }
+
+    async fn plan_once(
         &self,
         query: &Query,
         given: &[Option<SqlType>],
@@ -202,7 +215,7 @@ fn partial(plan: &LogicalPlan) -> Vec<Notice> {
         names.extend(table.filter(|t| t.is_backfilling()).map(|t| t.name().to_owned()))
     });
     let notice = |name: String| {
-        Notice::notice(format!("\"{name}\" is backfilling: it shows only a part of its source yet"))
+        Notice::told(format!("\"{name}\" is backfilling: it shows only a part of its source yet"))
             .with_hint("siltstone.views has its state")
     };
     names.into_iter().map(notice).collect()

@@ -1,19 +1,15 @@
-//! A session: its settings, its prepared statements, and what each statement does.
+//! A session: its settings, its prepared statements, and whether it thinks that it is in a transaction.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
-use tokio::task::spawn_blocking;
 
-use super::{describe, explain, insert, parameter, select, show};
 use crate::database::Database;
-use crate::definition::{self, Existing};
 use crate::error::{Error, Result, sqlstate};
-use crate::outcome::{Described, Notice, Outcome, Value};
-use crate::parse::{self, Command, SetValue, Statement};
+use crate::outcome::{Notice, Outcome};
+use crate::parse::{Command, SetValue};
 use crate::setting::Settings;
 
 /// Statements a session may have prepared with `PREPARE`.
@@ -54,31 +50,6 @@ impl Database {
 }
 
 impl Session {
-    /// Splits and parses a text; one element for each statement, empty ones left out.
-    ///
-    /// # Errors
-    /// 42601 with the position in the text, or 0A000 with the name of what is not there.
-    #[allow(clippy::unused_self, reason = "what parses may come to depend on the session")]
-    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
-        parse::parse(sql)
-    }
-
-    /// Runs one statement. Dropping the future or the rows ends the work.
-    pub async fn execute(&self, statement: &Statement, parameters: &[Value]) -> Result<Outcome> {
-        self.run(statement, parameters, Existing::Refuse).await
-    }
-
-    /// As [`Session::execute`], for a script that is run again: a `CREATE` of what exists does nothing if the
-    /// definition is the same, and names the differences if it is not.
-    pub async fn apply(&self, statement: &Statement) -> Result<Outcome> {
-        self.run(statement, &[], Existing::Compare).await
-    }
-
-    /// The types of a statement's parameters and of its columns. `hints` are types that the client gave.
-    pub async fn describe(&self, statement: &Statement, hints: &[Option<DataType>]) -> Result<Described> {
-        describe::describe(self, statement.command(), hints).await.map_err(|e| statement.locate(e))
-    }
-
     /// `statement_timeout` of this session, `None` when 0.
     pub fn statement_timeout(&self) -> Option<Duration> {
         self.state().settings.statement_timeout()
@@ -106,68 +77,7 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(&self, statement: &Statement, parameters: &[Value], existing: Existing) -> Result<Outcome> {
-        self.dispatch(statement, parameters, existing).await.map_err(|error| statement.locate(error))
-    }
-
-    async fn dispatch(
-        &self,
-        statement: &Statement,
-        parameters: &[Value],
-        existing: Existing,
-    ) -> Result<Outcome> {
-        let mut early = Vec::new();
-        if matches!(
-            statement.command(),
-            Command::CreateSource(_) | Command::CreateView(_) | Command::Drop(_) | Command::Insert(_)
-        ) {
-            early.extend(self.write_in_block());
-        }
-        let mut outcome = match statement.command().clone() {
-            Command::Query(query) => select::query(self, &query, &[], parameters).await,
-            Command::Insert(insert) => insert::insert(self, &insert, &[], parameters).await,
-            Command::Explain(what) => explain::explain(self, &what, parameters).await,
-            Command::CreateSource(create) => {
-                let tag = format!("CREATE {}", create.kind());
-                self.blocking(tag, move |database| definition::create_source(database, &create, existing))
-                    .await
-            }
-            Command::CreateView(create) => {
-                let tag = "CREATE MATERIALIZED VIEW".to_owned();
-                self.blocking(tag, move |database| definition::create_view(database, &create, existing)).await
-            }
-            Command::Drop(drop) => {
-                let tag = format!("DROP {}", drop.kind);
-                self.blocking(tag, move |database| definition::drop(database, &drop)).await
-            }
-            Command::Show(what) => show::show(self, &what),
-            Command::Describe(name) => show::columns(self, &name),
-            Command::Execute { name, arguments } => self.execute_prepared(&name, &arguments).await,
-            Command::Set { name, value } => self.change(&name, &value),
-            Command::Reset(name) => self.reset(name.as_deref()),
-            Command::Transaction(tag) => Ok(self.transaction(tag)),
-            Command::DiscardAll => Ok(self.discard()),
-            Command::Prepare { name, types, statement } => self.prepare(name, types, *statement),
-            Command::Deallocate(name) => self.deallocate(name.as_deref()),
-        }?;
-        outcome.notices.splice(0..0, early);
-        Ok(outcome)
-    }
-
-    /// Runs what waits for the disk off the async threads. Once begun it is carried through.
-    async fn blocking(
-        &self,
-        tag: String,
-        work: impl FnOnce(&Database) -> Result<Vec<Notice>> + Send + 'static,
-    ) -> Result<Outcome> {
-        let database = Arc::clone(&self.database);
-        let done = spawn_blocking(move || work(&database)).await;
-        let notices =
-            done.map_err(|e| Error::new(sqlstate::INTERNAL, format!("the statement broke off: {e}")))??;
-        Ok(Outcome::done(tag, notices))
-    }
-
-    fn change(&self, name: &str, value: &SetValue) -> Result<Outcome> {
+    pub(super) fn change(&self, name: &str, value: &SetValue) -> Result<Outcome> {
         match value {
             SetValue::Default => self.state().settings.reset(name)?,
             SetValue::Text(value) => self.set(name, value)?,
@@ -175,7 +85,7 @@ impl Session {
         Ok(Outcome::done("SET", Vec::new()))
     }
 
-    fn reset(&self, name: Option<&str>) -> Result<Outcome> {
+    pub(super) fn reset(&self, name: Option<&str>) -> Result<Outcome> {
         match name {
             Some(name) => self.state().settings.reset(name)?,
             None => self.state().settings.reset_all(),
@@ -184,7 +94,7 @@ impl Session {
     }
 
     /// Every statement stands alone. A block that writes is told so once, and again if it is rolled back.
-    fn transaction(&self, tag: &'static str) -> Outcome {
+    pub(super) fn transaction(&self, tag: &'static str) -> Outcome {
         let mut state = self.state();
         let mut notices = Vec::new();
         match tag {
@@ -205,24 +115,24 @@ impl Session {
         Outcome::done(tag, notices)
     }
 
-    fn write_in_block(&self) -> Option<Notice> {
+    pub(super) fn write_in_block(&self) -> Option<Notice> {
         let mut state = self.state();
         if !state.block.open || state.block.wrote {
             return None;
         }
         state.block.wrote = true;
         Some(
-            Notice::notice("this statement takes effect at once, not at COMMIT")
+            Notice::told("this statement takes effect at once, not at COMMIT")
                 .with_hint("there are no transactions: each statement is durable when it returns"),
         )
     }
 
-    fn discard(&self) -> Outcome {
+    pub(super) fn discard(&self) -> Outcome {
         *self.state() = State::default();
         Outcome::done("DISCARD ALL", Vec::new())
     }
 
-    fn prepare(&self, name: String, types: Vec<SqlType>, command: Command) -> Result<Outcome> {
+    pub(super) fn prepare(&self, name: String, types: Vec<SqlType>, command: Command) -> Result<Outcome> {
         let mut state = self.state();
         if state.prepared.contains_key(&name) {
             return Err(Error::new(
@@ -240,7 +150,7 @@ impl Session {
         Ok(Outcome::done("PREPARE", Vec::new()))
     }
 
-    fn deallocate(&self, name: Option<&str>) -> Result<Outcome> {
+    pub(super) fn deallocate(&self, name: Option<&str>) -> Result<Outcome> {
         match name {
             None => self.state().prepared.clear(),
             Some(name) => {
@@ -248,20 +158,6 @@ impl Session {
             }
         }
         Ok(Outcome::done(if name.is_some() { "DEALLOCATE" } else { "DEALLOCATE ALL" }, Vec::new()))
-    }
-
-    async fn execute_prepared(
-        &self,
-        name: &str,
-        arguments: &[datafusion::sql::sqlparser::ast::Expr],
-    ) -> Result<Outcome> {
-        let prepared = self.prepared(name)?;
-        let values = parameter::evaluate(self, arguments).await?;
-        match &prepared.command {
-            Command::Query(query) => select::query(self, query, &prepared.types, &values).await,
-            Command::Insert(insert) => insert::insert(self, insert, &prepared.types, &values).await,
-            _ => Err(Error::unsupported("EXECUTE of anything but a query or INSERT")),
-        }
     }
 }
 

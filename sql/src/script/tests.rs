@@ -1,3 +1,5 @@
+//! Scripts in, statements out.
+
 use std::collections::BTreeMap;
 use std::fs;
 

@@ -3,7 +3,7 @@
 //! The tables are the catalog crate's, over our names. They know neither materialized views, zoned times nor
 //! the digits of numbers; those columns are corrected as the rows pass.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::datasource::TableType;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
@@ -50,21 +50,49 @@ pub fn schema(
     let names = Names(Arc::clone(catalog));
     let inner = PgCatalogSchemaProvider::try_new(names.clone(), Arc::new(tables), EmptyContextProvider);
     let hidden = Hidden::default();
-    let visible = visible(hidden.clone());
-    state.register_udf(Arc::new(visible)).map_err(|e| from_datafusion(&e))?;
+    for function in [visible(hidden.clone()), view_text(hidden.clone(), names.clone())] {
+        state.register_udf(Arc::new(function)).map_err(|e| from_datafusion(&e))?;
+    }
     Ok((POSTGRES, Arc::new(Corrected { inner: inner.map_err(|e| from_datafusion(&e))?, names, hidden })))
 }
 
-/// Numbers of the relations outside of the search path: the system tables.
-type Hidden = Arc<RwLock<HashSet<i32>>>;
+/// What the rows of `pg_class` told when they last passed.
+type Hidden = Arc<RwLock<Seen>>;
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Numbers of the relations outside of the search path: the system tables.
+    hidden: HashSet<i32>,
+    /// The names of the views.
+    views: HashMap<i32, String>,
+}
+
+/// `pg_get_viewdef`: the query of a view that `pg_class` has shown before.
+fn view_text(seen: Hidden, names: Names) -> ScalarUDF {
+    let function = move |args: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(args)?;
+        let seen = seen.read().unwrap_or_else(PoisonError::into_inner);
+        let catalog = names.now();
+        let text = |oid: i32| {
+            let view =
+                seen.views.get(&oid).and_then(|name| catalog.get(name))?.view()?.create.query.to_string();
+            Some(view)
+        };
+        let oids = arrays[0].as_primitive::<Int32Type>().iter();
+        let texts: StringArray = oids.map(|oid| oid.and_then(text)).collect();
+        Ok(ColumnarValue::Array(Arc::new(texts)))
+    };
+    let arguments = vec![DataType::Int32, DataType::Boolean];
+    create_udf("pg_get_viewdef", arguments, DataType::Utf8, Volatility::Volatile, Arc::new(function))
+}
 
 /// `pg_table_is_visible`: the rows of `pg_class` that it is asked about have passed by before.
-fn visible(hidden: Hidden) -> datafusion::logical_expr::ScalarUDF {
+fn visible(hidden: Hidden) -> ScalarUDF {
     let function = move |args: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(args)?;
         let hidden = hidden.read().unwrap_or_else(PoisonError::into_inner);
         let oids = arrays[0].as_primitive::<Int32Type>().iter();
-        let shown: BooleanArray = oids.map(|oid| oid.map(|oid| !hidden.contains(&oid))).collect();
+        let shown: BooleanArray = oids.map(|oid| oid.map(|oid| !hidden.hidden.contains(&oid))).collect();
         Ok(ColumnarValue::Array(Arc::new(shown)))
     };
     create_udf(
@@ -180,8 +208,12 @@ fn classes(batch: &RecordBatch, hidden: &Hidden) -> PlanResult<RecordBatch> {
     let system = first.checked_sub(1).map(|row| schemas.value(row));
     let is_system = |row: usize| Some(schemas.value(row)) == system;
     let rows = || 0..batch.num_rows();
-    *hidden.write().unwrap_or_else(PoisonError::into_inner) =
-        rows().filter(|row| is_system(*row)).map(|row| oids.value(row)).collect();
+    let names = column(batch, "relname")?.as_string::<i32>();
+    let views = rows().filter(|row| !is_system(*row) && kinds.value(*row) == "v");
+    *hidden.write().unwrap_or_else(PoisonError::into_inner) = Seen {
+        hidden: rows().filter(|row| is_system(*row)).map(|row| oids.value(row)).collect(),
+        views: views.map(|row| (oids.value(row), names.value(row).to_owned())).collect(),
+    };
     let corrected: StringArray = rows()
         .map(|row| match kinds.value(row) {
             "v" if !is_system(row) => Some("m"),

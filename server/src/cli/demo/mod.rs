@@ -26,7 +26,7 @@ use super::config::Settings;
 use super::failure::Failure;
 use super::signal::Signals;
 use super::target::Target;
-use super::{opening, prompt, size};
+use super::{engine, opening, prompt, size};
 use crate::print::Format;
 use crate::{channel, task};
 use key::{Key, Keyboard};
@@ -78,7 +78,7 @@ pub(super) async fn demo(mut settings: Settings, arguments: Arguments) -> Result
     let mut signals = Signals::new()?;
     let database = opening::open(&settings, &dir, "siltstone demo").await?;
     let ended = run(&database, &dir, &arguments, &mut signals).await;
-    opening::stop(&database).await;
+    engine::stop(&database).await;
     drop(database);
     if given.is_none() {
         // The system's cleaner takes what cannot be removed.
@@ -102,7 +102,7 @@ async fn run(
     let brokers = BTreeMap::from([("brokers".to_owned(), broker.bootstrap_servers().to_owned())]);
     let statements = script::from_text(SCRIPT, &brokers)?;
     opening::define(&database.session(), &statements).await?;
-    opening::start(database, false).await?;
+    engine::start(database, false).await?;
     let socket = channel::Server::bind(dir)
         .map_err(|e| Failure::io(format!("taking the socket in {}", dir.display()), &e))?;
     let (stopping, stopped) = watch::channel(false);
@@ -121,7 +121,7 @@ async fn run(
     stopping.send_replace(true);
     answering.await;
     // The topic must be there until the pipelines have stopped.
-    opening::stop(database).await;
+    engine::stop(database).await;
     drop(broker);
     checked
 }
