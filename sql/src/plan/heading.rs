@@ -44,11 +44,7 @@ pub fn told_apart(query: &Query) -> Query {
                 SelectItem::UnnamedExpr(expr) => {
                     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: own };
                 }
-                SelectItem::ExprWithAlias { alias, .. } => {
-                    if !seen.insert(fold(alias)) {
-                        *alias = own;
-                    }
-                }
+                SelectItem::ExprWithAlias { alias, .. } if !seen.insert(fold(alias)) => *alias = own,
                 _ => {}
             }
         }
