@@ -93,7 +93,7 @@ async fn parameters_take_the_types_that_the_statement_gives_them() {
     assert_eq!(session.describe(&bare, &[]).await.expect("described").parameters, [DataType::Utf8]);
     let found = session.execute(&bare, &[text("x")]).await.expect("rows");
     assert_eq!(rows(found).await.expect("rows"), ["x"]);
-    let error = session.execute(&bare, &[]).await.err().expect("a value is missing");
+    let Err(error) = session.execute(&bare, &[]).await else { panic!("a value is missing") };
     assert_eq!(error.sqlstate(), "42P02");
 }
 
@@ -123,6 +123,7 @@ async fn an_error_points_at_its_place() {
     assert_eq!(error.hint(), Some("did you mean \"country\"?"));
 }
 
+#[allow(clippy::disallowed_methods, reason = "a second client of the test, joined below")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_view_of_a_query_shows_the_same_epoch() {
     let (_directory, database) = started();
