@@ -37,7 +37,7 @@ impl KeyCodec {
         &self.types
     }
 
-    /// The keys of a batch. The columns must have gone through [`normalize`].
+    /// The keys of a batch. The columns must be normalized.
     pub fn encode(&self, columns: &[ArrayRef]) -> Result<Rows> {
         Ok(self.converter.convert_columns(columns)?)
     }
