@@ -13,9 +13,9 @@ use siltstone_engine::error::{Error, Kind};
 use siltstone_engine::runtime::{Options, RelationKind, Status};
 use siltstone_sql::{Answer, Database, Notice, Result};
 
-use crate::shared::Shared;
+use crate::opened::Shared;
 use crate::source::SourceHandle;
-use crate::task::Runtime;
+use crate::task::{Runtime, cores};
 
 /// Memory of an instance that says nothing else.
 const MEMORY_BYTES: u64 = 512 << 20;
@@ -168,11 +168,6 @@ impl Builder {
         let session = database.session();
         Ok(Siltstone { shared: Arc::new(Shared { database, runtime, session }) })
     }
-}
-
-/// Cores that this process may use.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 async fn execute(shared: Arc<Shared>, sql: String) -> Result<Executed> {

@@ -22,7 +22,7 @@
 //! The feature `server` (default) adds what the program `siltstone` needs; `kafka` adds that connector.
 
 mod instance;
-mod shared;
+mod opened;
 mod source;
 mod task;
 

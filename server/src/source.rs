@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use siltstone_engine::connector::SplitId;
 use siltstone_sql::Result;
 
-use crate::shared::Shared;
+use crate::opened::Shared;
 
 /// A source or table that rows are pushed to. Clones push to the same.
 #[derive(Clone)]

@@ -121,7 +121,7 @@ pub(crate) fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 #[cfg(feature = "server")]
 pub(crate) fn start_statement<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Task<T> {
     static STATEMENTS: OnceLock<Option<Runtime>> = OnceLock::new();
-    let threads = crate::instance::cores() * STATEMENT_THREADS_A_CORE;
+    let threads = cores() * STATEMENT_THREADS_A_CORE;
     match STATEMENTS.get_or_init(|| Runtime::new(threads).ok()) {
         Some(runtime) => runtime.start(work),
         None => start(work),
@@ -153,4 +153,9 @@ pub(crate) async fn until(deadline: Option<std::time::Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

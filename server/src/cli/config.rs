@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
 use super::size;
-use crate::instance::cores;
+use crate::task::cores;
 
 /// Least memory that the engine and the queries can share.
 const MEMORY_BYTES_MIN: u64 = 64 << 20;

@@ -6,6 +6,7 @@ mod demo;
 mod engine;
 mod failure;
 mod opening;
+mod part;
 mod pipeline;
 mod progress;
 mod prompt;
@@ -25,8 +26,7 @@ use clap::{Parser, Subcommand};
 use config::{Flags, Settings};
 use failure::Failure;
 
-use crate::instance::cores;
-use crate::task::Runtime;
+use crate::task::{Runtime, cores};
 
 const ABOUT: &str = "Streaming aggregation: files and Kafka topics become rollups that SQL can read";
 

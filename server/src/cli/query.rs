@@ -7,13 +7,12 @@ use siltstone_sql::script::{self, ScriptStatement};
 
 use super::config::Settings;
 use super::failure::Failure;
+use super::part::show;
 use super::prompt;
 use super::signal::Signals;
 use super::target::Target;
-use crate::channel::Part;
 use crate::keyword;
 use crate::print::{Format, Printer};
-use crate::remark::Remark;
 
 const HELP: &str = "\
 When a running process owns the directory, that process is asked, through a socket that only the directory's
@@ -89,18 +88,4 @@ async fn run_all(target: &mut Target, statements: &[ScriptStatement], format: Fo
         })?;
     }
     Ok(())
-}
-
-/// Shows a part of a result; notices go to standard error.
-pub(super) fn show<W: io::Write>(printer: &mut Printer<W>, part: Part) -> Result<(), Remark> {
-    let shown = match part {
-        Part::Notice(remark) => {
-            eprintln!("{remark}");
-            Ok(())
-        }
-        Part::Columns(schema) => printer.columns(&schema),
-        Part::Rows(batch) => printer.rows(&batch),
-        Part::Tag(tag) => printer.done(&tag),
-    };
-    shown.map_err(|e| Remark::error("58030", format!("writing to standard output: {e}")))
 }

@@ -15,7 +15,7 @@ use rustyline::{Config, Editor};
 use siltstone_engine::clock;
 
 use super::failure::Failure;
-use super::query::show;
+use super::part::show;
 use super::signal::Signals;
 use super::target::Target;
 use crate::channel::Part;
