@@ -7,7 +7,6 @@ mod access;
 mod cancel;
 mod connection;
 mod login;
-pub(crate) mod oid;
 mod portal;
 mod report;
 mod rows;

@@ -7,11 +7,11 @@ use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use siltstone_sql::RowStream;
 
-use super::oid;
 use super::report::Report;
 use super::wire::TextInto;
 use crate::batches::Batches;
 use crate::value::Column;
+use crate::value::oid;
 
 /// Longest row that the protocol can carry.
 const ROW_BYTES_MAX: usize = (1 << 30) - 1;

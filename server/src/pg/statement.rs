@@ -13,12 +13,12 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use siltstone_sql::{Answer, Described, Statement, Value};
 
 use super::connection::{Connection, Stop};
-use super::oid;
 use super::portal::{Portal, Prepared, State};
 use super::report::Report;
 use super::rows::{Formats, Rows, description};
 use crate::task;
 use crate::value;
+use crate::value::oid;
 
 /// Prepared statements of a connection; more are refused with SQLSTATE 53400.
 const PREPARED_MAX: usize = 4096;

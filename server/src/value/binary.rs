@@ -2,8 +2,8 @@
 
 use arrow::array::Array;
 
+use super::oid;
 use super::{Cells, Column, numeric};
-use crate::pg::oid;
 
 /// Days from 1970-01-01 to 2000-01-01.
 pub(crate) const EPOCH_DAYS: i32 = 10_957;

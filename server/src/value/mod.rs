@@ -10,6 +10,7 @@ mod binary;
 mod calendar;
 pub(crate) mod json;
 mod numeric;
+pub(crate) mod oid;
 mod parse;
 mod text;
 

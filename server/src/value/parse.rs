@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 
 use super::binary::{EPOCH_DAYS, EPOCH_MICROS};
 use super::numeric;
-use crate::pg::oid;
+use super::oid;
 
 /// Most decimal digits of a `numeric` that a parameter can have.
 const NUMERIC_DIGITS_MAX: usize = 38;
