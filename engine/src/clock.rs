@@ -34,3 +34,13 @@ pub fn spawn<T: Send + 'static>(
         .spawn(work)
         .map_err(|e| Error::io(format!("starting thread {name}"), e))
 }
+
+/// Does the same work on several threads, this one among them; the first error there is.
+pub fn in_parallel(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+        let own = work();
+        let panicked = || Err(Error::corrupt("a thread panicked"));
+        others.into_iter().fold(own, |done, other| done.and(other.join().unwrap_or_else(|_| panicked())))
+    })
+}

@@ -55,7 +55,7 @@ impl Function {
                 (precision + AVG_SCALE_ADDED.unsigned_abs()).min(DECIMAL128_MAX_PRECISION),
                 (scale + AVG_SCALE_ADDED).min(DECIMAL128_MAX_PRECISION.cast_signed()),
             ),
-            (Self::Min | Self::Max, Some(t)) => super::extreme::check(t)?,
+            (Self::Min | Self::Max, Some(t)) => super::plan::check_extreme(self, t)?,
             (_, t) => return Err(self.unsupported(t)),
         })
     }

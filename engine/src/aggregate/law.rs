@@ -6,17 +6,29 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int6
 use arrow::datatypes::{DataType, Float64Type};
 use proptest::prelude::*;
 
-use super::{Function, finish, states};
+use super::{Argument, Call, Function, Groups, Plan, finish};
 
 const GROUPS: usize = 4;
 
-/// Folds rows in parts and merges the parts in the order given.
+/// No groups yet, of one aggregate.
+fn groups_of(function: Function, argument: &DataType, count: usize) -> Groups {
+    let argument = Argument { value: 0, data_type: argument.clone() };
+    let plan = Plan::new(&[Call { function, argument: Some(argument), filter: None }]).expect("supported");
+    let mut groups = Groups::new(Arc::new(plan), 0);
+    (0..count).for_each(|_| {
+        groups.add(&[]);
+    });
+    groups
+}
+
+/// Folds rows in parts and merges the parts in the order given, by their columns or as they are.
 fn folded(
     function: Function,
     groups: &[u32],
     values: &ArrayRef,
     cuts: &[usize],
     order: &[usize],
+    absorbs: bool,
 ) -> ArrayRef {
     let t = values.data_type();
     let mut edges = vec![0];
@@ -24,23 +36,23 @@ fn folded(
     edges.push(groups.len());
     edges.sort_unstable();
     let all: Vec<u32> = (0..GROUPS as u32).collect();
-    let mut parts: Vec<Vec<ArrayRef>> = Vec::new();
+    let mut parts: Vec<Groups> = Vec::new();
     for edge in edges.windows(2) {
-        let mut part = states(function, Some(t)).expect("supported");
+        let mut part = groups_of(function, t, GROUPS);
         let slice = values.slice(edge[0], edge[1] - edge[0]);
-        part.update(&groups[edge[0]..edge[1]], GROUPS, Some(&slice), None).expect("in range");
-        parts.push(part.export(&all).expect("exports"));
+        part.update(&groups[edge[0]..edge[1]], &[slice], &[]).expect("in range");
+        parts.push(part);
     }
-    let mut total = states(function, Some(t)).expect("supported");
-    for &i in order {
-        let part = parts.remove(i % parts.len());
-        total.merge(&all, GROUPS, &part).expect("in range");
-        if parts.is_empty() {
-            break;
+    let mut total = groups_of(function, t, GROUPS);
+    let mut order = order.iter();
+    while !parts.is_empty() {
+        let part = parts.remove(order.next().map_or(0, |i| i % parts.len()));
+        if absorbs {
+            total.absorb(&all, &part).expect("in range");
+        } else {
+            let columns = part.export(&all).expect("exports");
+            total.merge(&all, |_| &columns).expect("in range");
         }
-    }
-    for part in parts {
-        total.merge(&all, GROUPS, &part).expect("in range");
     }
     let output = function.output_type(Some(t)).expect("supported");
     finish(function, &total.export(&all).expect("exports"), &output).expect("in range")
@@ -60,6 +72,7 @@ proptest! {
         rows in prop::collection::vec((0..GROUPS as u32, prop::option::of(any::<i64>()), "[a-c]{0,3}"), 0..60),
         cuts in prop::collection::vec(any::<usize>(), 0..4),
         order in prop::collection::vec(any::<usize>(), 0..6),
+        absorbs in any::<bool>(),
     ) {
         let groups: Vec<u32> = rows.iter().map(|r| r.0).collect();
         let integers: ArrayRef = Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>());
@@ -78,8 +91,8 @@ proptest! {
             (&[Count, Min, Max][..], &strings),
         ] {
             for &function in functions {
-                let whole = folded(function, &groups, values, &[], &[]);
-                let parts = folded(function, &groups, values, &cuts, &order);
+                let whole = folded(function, &groups, values, &[], &[], false);
+                let parts = folded(function, &groups, values, &cuts, &order, absorbs);
                 if whole.data_type() == &DataType::Float64 && matches!(function, Sum | Avg) {
                     prop_assert!(close(&whole, &parts, magnitude), "{function:?}: {whole:?} {parts:?}");
                 } else {
@@ -93,8 +106,8 @@ proptest! {
 #[test]
 fn a_sum_that_does_not_fit_is_an_error_and_never_wraps() {
     let values: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, i64::MAX]));
-    let mut sums = states(Function::Sum, Some(&DataType::Int64)).expect("supported");
-    sums.update(&[0, 0], 1, Some(&values), None).expect("fits 128 bits");
+    let mut sums = groups_of(Function::Sum, &DataType::Int64, 1);
+    sums.update(&[0, 0], &[values], &[]).expect("fits 128 bits");
     let state = sums.export(&[0]).expect("exports");
     assert!(finish(Function::Sum, &state, &DataType::Int64).is_err());
     let wide = finish(Function::Sum, &state, &DataType::Decimal128(38, 0)).expect("fits");
@@ -107,8 +120,8 @@ fn a_group_without_values_is_null_but_counts_zero() {
     for (function, null) in
         [(Function::Count, false), (Function::Sum, true), (Function::Min, true), (Function::Avg, true)]
     {
-        let mut s = states(function, Some(&DataType::Int64)).expect("supported");
-        s.update(&[0], 1, Some(&values), None).expect("folds");
+        let mut s = groups_of(function, &DataType::Int64, 1);
+        s.update(&[0], std::slice::from_ref(&values), &[]).expect("folds");
         let output = function.output_type(Some(&DataType::Int64)).expect("supported");
         let value = finish(function, &s.export(&[0]).expect("exports"), &output).expect("finishes");
         assert_eq!(value.is_null(0), null, "{function:?}");

@@ -25,4 +25,14 @@ pub trait Expression: fmt::Debug + Send + Sync {
     fn column(&self) -> Option<usize> {
         None
     }
+
+    /// The columns it reads; `None`: any of them.
+    fn columns(&self) -> Option<&[usize]> {
+        None
+    }
+
+    /// A text that only expressions of the same meaning over the same columns share.
+    fn identity(&self) -> Option<&str> {
+        None
+    }
 }

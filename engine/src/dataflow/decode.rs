@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::memo::Memo;
 use super::operator::{Operator, Origins, Output, Packet, Rows};
 use super::{Emission, ViewError};
 use crate::connector::Decoder;
@@ -24,7 +25,7 @@ impl Operator for Decode {
         }
         if decoded.batch.num_rows() > 0 {
             let origins = Origins { payload, rows: Arc::new(decoded.origins), kept: None };
-            out.packets.push(Packet::Rows(Rows { batch: decoded.batch, origins }));
+            out.packets.push(Packet::Rows(Rows { batch: decoded.batch, origins, codes: Memo::default() }));
         }
         Ok(())
     }

@@ -1,9 +1,14 @@
-//! Evaluating expressions over a batch in which some rows may have no value.
+//! Evaluating expressions over a batch in which some rows may have no value, and some columns a dictionary.
 //!
 //! The whole batch first; only if that fails, row by row, so that the rows that have a value keep it.
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_empty_array};
-use arrow::compute::{concat, take_record_batch};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, NullArray, RecordBatch, UInt32Array, new_empty_array, new_null_array,
+};
+use arrow::compute::{cast, concat, take, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 
 use crate::connector::Expression;
 use crate::error::Result;
@@ -29,14 +34,16 @@ pub fn evaluate(
         match all(expressions, &one) {
             Ok(values) => {
                 good.push(number);
-                parts.iter_mut().zip(values).for_each(|(part, value)| part.push(value));
+                for (part, value) in parts.iter_mut().zip(values) {
+                    part.push(plain(&value)?);
+                }
             }
             Err(e) => bad.push((row, e.to_string())),
         }
     }
     let mut values = Vec::with_capacity(expressions.len());
     for (part, expression) in parts.iter().zip(expressions) {
-        let arrays: Vec<&dyn arrow::array::Array> = part.iter().map(AsRef::as_ref).collect();
+        let arrays: Vec<&dyn Array> = part.iter().map(AsRef::as_ref).collect();
         values.push(if arrays.is_empty() {
             new_empty_array(expression.data_type())
         } else {
@@ -47,5 +54,72 @@ pub fn evaluate(
 }
 
 fn all(expressions: &[&dyn Expression], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-    expressions.iter().map(|e| e.evaluate(batch)).collect()
+    expressions.iter().map(|e| value(*e, batch)).collect()
+}
+
+/// The values of one expression. A column is given as it is, with its dictionary if it has one.
+pub fn value(expression: &dyn Expression, batch: &RecordBatch) -> Result<ArrayRef> {
+    if let Some(column) = expression.column() {
+        return Ok(batch.column(column).clone());
+    }
+    let coded = |i: &usize| batch.column(*i).as_any_dictionary_opt().is_some();
+    let columns = match expression.columns() {
+        Some(columns) => columns.to_vec(),
+        None => (0..batch.num_columns()).collect(),
+    };
+    let coded: Vec<usize> = columns.iter().copied().filter(coded).collect();
+    if coded.is_empty() {
+        return expression.evaluate(batch);
+    }
+    if let ([column], [_]) = (columns.as_slice(), coded.as_slice())
+        && let Some(values) = by_dictionary(expression, batch, *column)
+    {
+        return Ok(values);
+    }
+    let mut arrays = batch.columns().to_vec();
+    for i in coded {
+        arrays[i] = plain(&arrays[i])?;
+    }
+    expression.evaluate(&with_columns(batch, arrays)?)
+}
+
+/// Evaluates an expression of one column once for each value of the column's dictionary. `None` if the
+/// dictionary is larger than the batch, or one of its values, which need not be in the batch, has no value.
+fn by_dictionary(expression: &dyn Expression, batch: &RecordBatch, column: usize) -> Option<ArrayRef> {
+    let coded = batch.column(column).as_any_dictionary_opt()?;
+    let (values, keys) = (coded.values(), coded.keys().as_primitive_opt::<UInt32Type>()?);
+    if values.len() >= batch.num_rows() {
+        return None;
+    }
+    let null = new_null_array(values.data_type(), 1);
+    let values = concat(&[values.as_ref(), null.as_ref()]).ok()?;
+    let rows = values.len();
+    let mut arrays: Vec<ArrayRef> =
+        (0..batch.num_columns()).map(|_| Arc::new(NullArray::new(rows)) as ArrayRef).collect();
+    arrays[column] = values;
+    let each = expression.evaluate(&with_columns(batch, arrays).ok()?).ok()?;
+    let last = u32::try_from(rows - 1).ok()?;
+    let keys: UInt32Array = keys.iter().map(|k| Some(k.unwrap_or(last))).collect();
+    take(each.as_ref(), &keys, None).ok()
+}
+
+/// The batch with other columns, of whatever types.
+pub fn with_columns(batch: &RecordBatch, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let names = schema.fields().iter().map(|f| f.name().as_str());
+    named(names, arrays)
+}
+
+/// A batch of columns as they are.
+pub fn named<'n>(names: impl Iterator<Item = &'n str>, arrays: Vec<ArrayRef>) -> Result<RecordBatch> {
+    let fields = names.zip(&arrays).map(|(name, a)| Field::new(name, a.data_type().clone(), true));
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), arrays)?)
+}
+
+/// The column without a dictionary.
+pub fn plain(column: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match column.data_type() {
+        DataType::Dictionary(_, values) => cast(column, values)?,
+        _ => column.clone(),
+    })
 }

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 
-use super::evaluate::evaluate;
-use super::operator::{Operator, Output, Packet, Rows};
+use super::evaluate::{evaluate, plain};
+use super::key::KeyCoder;
+use super::memo::Memo;
+use super::operator::{Operator, Origins, Output, Packet, Rows};
 use super::{Emission, ViewError};
 use crate::connector::Expression;
 use crate::error::Result;
-use crate::rollup::{GroupTable, Layout, ViewDefinition};
+use crate::rollup::{Dictionaries, GroupTable, Keys, Layout, TEXTS_MAX, ViewDefinition};
+
+/// Texts of a dictionary from which on a new table keeps its keys as bytes.
+const TEXTS_MANY: usize = TEXTS_MAX / 2;
 
 /// A view to fold into.
 #[derive(Clone, Debug)]
@@ -23,22 +28,32 @@ pub struct FoldSpec {
 
 pub struct Fold {
     spec: FoldSpec,
-    /// Keys, then for each aggregate its argument and its filter as far as it has them.
-    expressions: Vec<Arc<dyn Expression>>,
+    coder: Arc<KeyCoder>,
+    /// Where the coder has the view's keys, and their dictionaries.
+    places: Option<Vec<usize>>,
+    dictionaries: Dictionaries,
     table: GroupTable,
 }
 
 impl Fold {
-    pub fn new(spec: FoldSpec) -> Result<Self> {
-        let view = &spec.definition;
-        let mut expressions: Vec<Arc<dyn Expression>> =
-            view.keys.iter().map(|k| k.expression.clone()).collect();
-        for call in &view.aggregates {
-            expressions.extend(call.argument.clone());
-            expressions.extend(call.filter.clone());
+    /// `places` is where `coder` has the view's keys, if they have codes.
+    pub fn new(
+        spec: FoldSpec,
+        coder: Arc<KeyCoder>,
+        places: Option<Vec<usize>>,
+        dictionaries: Dictionaries,
+    ) -> Self {
+        let table = GroupTable::with(spec.layout.clone(), &dictionaries);
+        Self { spec, coder, places, dictionaries, table }
+    }
+
+    fn new_table(&self) -> GroupTable {
+        let many = self.dictionaries.iter().flatten().any(|d| d.texts_count() > TEXTS_MANY);
+        if many {
+            GroupTable::with_bytes(self.spec.layout.clone())
+        } else {
+            GroupTable::with(self.spec.layout.clone(), &self.dictionaries)
         }
-        let table = GroupTable::new(spec.layout.clone())?;
-        Ok(Self { spec, expressions, table })
     }
 
     fn emit_bad(&self, rows: &Rows, bad: Vec<(usize, String)>, out: &mut Output) {
@@ -61,48 +76,53 @@ impl Fold {
             Some(good) => rows.take(good)?,
             None => rows,
         };
-        let mask = values[0].as_boolean();
-        if rows.origins.rows.is_empty() && rows.origins.kept.is_none() {
-            // Row numbers are counted from the payload's first, so they must be kept.
-            let keep = true_indices(mask).map(|i| i as u32).collect();
-            return rows.take(keep);
-        }
-        let kept = true_indices(mask)
-            .map(|i| rows.origins.kept.as_ref().map_or(i as u32, |k| k[i]))
-            .collect::<Vec<u32>>();
-        let batch = filter_record_batch(&rows.batch, mask)?;
-        Ok(Rows { batch, origins: super::operator::Origins { kept: Some(Arc::new(kept)), ..rows.origins } })
+        let mask = BooleanArray::new(truth(&values[0])?, None);
+        let kept = mask.values().set_indices();
+        let kept = kept.map(|i| rows.origins.kept.as_ref().map_or(i as u32, |k| k[i])).collect::<Vec<u32>>();
+        let batch = filter_record_batch(&rows.batch, &mask)?;
+        let origins = Origins { kept: Some(Arc::new(kept)), ..rows.origins };
+        Ok(Rows { batch, origins, codes: Memo::default() })
     }
 
     fn fold(&mut self, rows: &Rows, out: &mut Output) -> Result<()> {
-        let expressions: Vec<&dyn Expression> = self.expressions.iter().map(AsRef::as_ref).collect();
+        let codes = match &self.places {
+            Some(places) if self.table.is_packed() => self.coder.codes(rows, places)?,
+            _ => None,
+        };
+        let layout = self.spec.layout.clone();
+        let (arguments, masks) = (layout.values.iter(), layout.masks.iter());
+        let keys = self.spec.definition.keys.iter().map(|k| &k.expression);
+        let keys = if codes.is_some() { keys.take(0) } else { keys.take(usize::MAX) };
+        let expressions: Vec<&dyn Expression> =
+            arguments.chain(masks).chain(keys).map(AsRef::as_ref).collect();
         let (values, bad, good) = evaluate(&expressions, &rows.batch)?;
         self.emit_bad(rows, bad, out);
+        let codes = match (codes, &good) {
+            (Some(codes), Some(good)) => Some(codes.iter().map(|c| Arc::new(c.take(good))).collect()),
+            (codes, _) => codes,
+        };
         let count = good.map_or(rows.batch.num_rows(), |g| g.len());
-        let mut values = values.into_iter();
-        let keys: Vec<ArrayRef> = values.by_ref().take(self.spec.definition.keys.len()).collect();
-        let arguments: Vec<(Option<ArrayRef>, Option<BooleanBuffer>)> =
-            (self.spec.definition.aggregates.iter())
-                .map(|call| {
-                    let argument = call.argument.as_ref().and_then(|_| values.next());
-                    let mask = call.filter.as_ref().and_then(|_| values.next());
-                    (argument, mask.map(|m| truth(m.as_boolean())))
-                })
-                .collect();
-        self.table.fold(count, keys, &arguments)
+        let (arguments, rest) = values.split_at(layout.values.len());
+        let (masks, keys) = rest.split_at(layout.masks.len());
+        let masks = masks.iter().map(truth).collect::<Result<Vec<_>>>()?;
+        match codes {
+            Some(codes) => self.table.fold(count, Keys::Codes(&codes), arguments, &masks),
+            None => {
+                let keys = keys.iter().map(plain).collect::<Result<Vec<ArrayRef>>>()?;
+                self.table.fold(count, Keys::Columns(&keys), arguments, &masks)
+            }
+        }
     }
 }
 
 /// Set where the value is true: NULL is not.
-fn truth(mask: &arrow::array::BooleanArray) -> BooleanBuffer {
-    match mask.nulls() {
+fn truth(mask: &ArrayRef) -> Result<BooleanBuffer> {
+    let mask = plain(mask)?;
+    let mask = mask.as_boolean();
+    Ok(match mask.nulls() {
         Some(valid) if valid.null_count() > 0 => mask.values() & valid.inner(),
         _ => mask.values().clone(),
-    }
-}
-
-fn true_indices(mask: &arrow::array::BooleanArray) -> impl Iterator<Item = usize> {
-    truth(mask).set_indices().collect::<Vec<_>>().into_iter()
+    })
 }
 
 impl Operator for Fold {
@@ -116,7 +136,8 @@ impl Operator for Fold {
 
     fn barrier(&mut self, out: &mut Output) -> Result<()> {
         if !self.table.is_empty() {
-            let table = std::mem::replace(&mut self.table, GroupTable::new(self.spec.layout.clone())?);
+            let next = self.new_table();
+            let table = std::mem::replace(&mut self.table, next);
             out.emissions.push(Emission::Groups { view: self.spec.id, table });
         }
         Ok(())

@@ -1,24 +1,79 @@
 //! A worker's operators as a tree, and how packets and barriers move through it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Emission;
 use super::decode::Decode;
 use super::fold::{Fold, FoldSpec};
 use super::keep::Keep;
+use super::key::{KeyCoder, KeyColumns};
 use super::operator::{Metrics, Operator, Output, Packet};
 use super::project::Project;
 use crate::clock;
 use crate::connector::{Decoder, Payload, SourceDefinition};
 use crate::error::Result;
+use crate::rollup::{Dictionaries, Feed, lattice};
 
-/// What a graph is built from.
+/// What a graph is built from, the same for all workers of a pipeline.
 #[derive(Clone, Debug)]
 pub struct GraphSpec {
     pub definition: Arc<SourceDefinition>,
+    /// All views that the pipeline keeps current.
     pub views: Vec<FoldSpec>,
+    /// For each view, whether events are folded into it or the groups of another.
+    pub feeds: Vec<Feed>,
     /// Keep the rows themselves.
     pub keeps_rows: bool,
+    keys: Arc<KeyColumns>,
+    /// For each view, where its keys are among the key columns.
+    places: Vec<Option<Vec<usize>>>,
+}
+
+impl GraphSpec {
+    pub fn new(definition: Arc<SourceDefinition>, views: Vec<FoldSpec>, keeps_rows: bool) -> Self {
+        let definitions: Vec<_> = views.iter().map(|v| v.definition.clone()).collect();
+        let mut keys = KeyColumns::default();
+        let places = definitions.iter().map(|view| keys.add(view)).collect();
+        let feeds = lattice(&definitions);
+        Self { definition, views, feeds, keeps_rows, keys: Arc::new(keys), places }
+    }
+
+    /// The dictionaries of view `i`, which all tables of the pipeline share.
+    pub fn dictionaries(&self, i: usize) -> Dictionaries {
+        self.places[i].as_ref().map(|places| self.keys.dictionaries(places)).unwrap_or_default()
+    }
+
+    /// For each physical column, whether anybody reads it.
+    pub fn wanted(&self) -> Vec<bool> {
+        let physical: Vec<usize> = (self.definition.columns.iter().enumerate())
+            .filter_map(|(i, column)| column.generated.is_none().then_some(i))
+            .collect();
+        if self.keeps_rows {
+            return vec![true; physical.len()];
+        }
+        let mut wanted = vec![false; physical.len()];
+        // A generated column reads physical ones, a view all of them.
+        for expression in self.definition.columns.iter().filter_map(|c| c.generated.as_ref()) {
+            match expression.columns() {
+                Some(columns) => columns.iter().for_each(|&i| wanted[i] = true),
+                None => wanted.fill(true),
+            }
+        }
+        let buckets = self.views.iter().flat_map(|v| &v.definition.keys).filter_map(|k| k.bucket);
+        let mut read: BTreeSet<usize> = buckets.map(|b| b.column).collect();
+        for expression in self.views.iter().flat_map(|v| v.definition.expressions()) {
+            match (expression.column(), expression.columns()) {
+                (Some(column), _) => read.extend([column]),
+                (None, Some(columns)) => read.extend(columns),
+                (None, None) => read.extend(physical.iter().copied()),
+            }
+        }
+        for (wanted, column) in wanted.iter_mut().zip(&physical) {
+            *wanted |= read.contains(column);
+        }
+        wanted
+    }
 }
 
 /// Operators in an order in which each stands behind the one that feeds it.
@@ -36,8 +91,8 @@ struct Node {
 }
 
 impl Graph {
-    /// decode → project → fold, for each view, and keep.
-    pub fn new(spec: &GraphSpec, decoder: Box<dyn Decoder>) -> Result<Self> {
+    /// decode → project → fold, for each view that sees events, and keep.
+    pub fn new(spec: &GraphSpec, decoder: Box<dyn Decoder>) -> Self {
         let mut graph = Self { nodes: Vec::new(), top: 0, rows: 0 };
         let mut above = graph.add(None, "decode", Box::new(Decode { decoder }));
         if let Some(project) = Project::new(&spec.definition) {
@@ -45,13 +100,16 @@ impl Graph {
         }
         graph.top = above;
         if spec.keeps_rows {
-            graph.add(Some(above), "keep", Box::<Keep>::default());
+            graph.add(Some(above), "keep", Box::new(Keep::new(spec.definition.schema())));
         }
-        for view in &spec.views {
+        let coder = Arc::new(KeyCoder::new(spec.keys.clone()));
+        for (i, view) in spec.views.iter().enumerate().filter(|(i, _)| spec.feeds[*i] == Feed::Events) {
             let name = format!("fold {}", view.definition.name);
-            graph.add(Some(above), name, Box::new(Fold::new(view.clone())?));
+            let (places, dictionaries) = (spec.places[i].clone(), spec.dictionaries(i));
+            let fold = Fold::new(view.clone(), coder.clone(), places, dictionaries);
+            graph.add(Some(above), name, Box::new(fold));
         }
-        Ok(graph)
+        graph
     }
 
     fn add(&mut self, above: Option<usize>, name: impl Into<String>, operator: Box<dyn Operator>) -> usize {

@@ -7,6 +7,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 
 use super::Emission;
+use super::memo::Memo;
 use crate::connector::{BadRow, Messages, Origin, Payload, SplitId};
 use crate::error::Result;
 
@@ -31,8 +32,11 @@ impl Packet {
 /// Rows, and where each came from.
 #[derive(Clone, Debug)]
 pub struct Rows {
+    /// Text may have dictionaries, and columns that nobody reads are of type Null.
     pub batch: RecordBatch,
     pub origins: Origins,
+    /// Codes of keys, which belong to these very rows.
+    pub codes: Memo,
 }
 
 /// The payload behind rows, kept so that a row found bad late can still be shown as it came.
@@ -80,7 +84,7 @@ impl Rows {
         let kept = keep.iter().map(|&i| before.map_or(i, |b| b[i as usize])).collect();
         let batch = take_record_batch(&self.batch, &UInt32Array::from(keep))?;
         let origins = Origins { kept: Some(Arc::new(kept)), ..self.origins.clone() };
-        Ok(Self { batch, origins })
+        Ok(Self { batch, origins, codes: Memo::default() })
     }
 }
 

@@ -1,17 +1,17 @@
 //! Project: adds the generated columns. A row for which one has no value is a bad row.
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
-use super::evaluate::evaluate;
+use super::evaluate::{evaluate, named};
+use super::memo::Memo;
 use super::operator::{Operator, Output, Packet, Rows};
 use super::{Emission, ViewError};
 use crate::connector::{Expression, SourceDefinition};
 use crate::error::Result;
 
 pub struct Project {
-    schema: SchemaRef,
+    names: Vec<String>,
     generated: Vec<Arc<dyn Expression>>,
     /// For each column: which generated, or else which physical one it is.
     columns: Vec<Column>,
@@ -28,6 +28,7 @@ impl Project {
         let mut generated = Vec::new();
         let mut physical = 0;
         let mut columns = Vec::new();
+        let names = definition.columns.iter().map(|c| c.field.name().clone()).collect();
         for column in &definition.columns {
             columns.push(match &column.generated {
                 Some(expression) => {
@@ -40,7 +41,7 @@ impl Project {
                 }
             });
         }
-        (!generated.is_empty()).then(|| Self { schema: definition.schema(), generated, columns })
+        (!generated.is_empty()).then(|| Self { names, generated, columns })
     }
 
     fn assemble(&self, batch: &RecordBatch, generated: &[ArrayRef]) -> Result<RecordBatch> {
@@ -48,7 +49,7 @@ impl Project {
             Column::Physical(i) => batch.column(i).clone(),
             Column::Generated(i) => generated[i].clone(),
         };
-        Ok(RecordBatch::try_new(self.schema.clone(), self.columns.iter().map(column).collect())?)
+        named(self.names.iter().map(String::as_str), self.columns.iter().map(column).collect())
     }
 }
 
@@ -71,7 +72,7 @@ impl Operator for Project {
         }
         if rows.batch.num_rows() > 0 {
             let batch = self.assemble(&rows.batch, &values)?;
-            out.packets.push(Packet::Rows(Rows { batch, origins: rows.origins }));
+            out.packets.push(Packet::Rows(Rows { batch, origins: rows.origins, codes: Memo::default() }));
         }
         Ok(())
     }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::row::Rows;
 
 use crate::error::Result;
 use crate::rollup::{GroupTable, Layout};
@@ -25,7 +24,7 @@ pub struct Merge {
 struct Input {
     rest: Batches,
     batch: RecordBatch,
-    keys: Rows,
+    last: Vec<u8>,
     next: usize,
 }
 
@@ -35,26 +34,31 @@ impl Input {
         for batch in rest.by_ref() {
             let batch = batch?;
             if batch.num_rows() > 0 {
-                let keys = layout.keys.encode(layout.key_columns(&batch))?;
-                return Ok(Some(Self { rest, batch, keys, next: 0 }));
+                let last = key_at(layout, &batch, batch.num_rows() - 1)?;
+                return Ok(Some(Self { rest, batch, last, next: 0 }));
             }
         }
         Ok(None)
     }
 
-    fn last(&self) -> &[u8] {
-        self.keys.row(self.batch.num_rows() - 1).data()
-    }
-
     /// The number of rows with keys up to `bound`, counted from the batch's start.
-    fn up_to(&self, bound: &[u8]) -> usize {
+    fn up_to(&self, layout: &Layout, bound: &[u8]) -> Result<usize> {
         let (mut low, mut high) = (self.next, self.batch.num_rows());
+        if *self.last <= *bound {
+            return Ok(high);
+        }
         while low < high {
             let middle = low.midpoint(high);
-            if self.keys.row(middle).data() <= bound { low = middle + 1 } else { high = middle }
+            if *key_at(layout, &self.batch, middle)? <= *bound { low = middle + 1 } else { high = middle }
         }
-        low
+        Ok(low)
     }
+}
+
+/// The key of a row, as bytes in the order of keys.
+fn key_at(layout: &Layout, batch: &RecordBatch, row: usize) -> Result<Vec<u8>> {
+    let columns: Vec<_> = layout.key_columns(batch).iter().map(|c| c.slice(row, 1)).collect();
+    Ok(layout.keys.encode(&columns)?.row(0).data().to_vec())
 }
 
 impl Merge {
@@ -69,12 +73,12 @@ impl Merge {
         for rest in std::mem::take(&mut self.waiting) {
             self.inputs.extend(Input::open(&self.layout, rest)?);
         }
-        let Some(bound) = self.inputs.iter().map(Input::last).min().map(<[u8]>::to_vec) else {
+        let Some(bound) = self.inputs.iter().map(|i| &i.last).min().cloned() else {
             return Ok(None);
         };
         let mut slices = Vec::with_capacity(self.inputs.len());
         for input in &mut self.inputs {
-            let end = input.up_to(&bound);
+            let end = input.up_to(&self.layout, &bound)?;
             if end > input.next {
                 slices.push(input.batch.slice(input.next, end - input.next));
                 input.next = end;
@@ -93,7 +97,7 @@ impl Merge {
     fn merge(&mut self, batches: &[RecordBatch]) -> Result<RecordBatch> {
         let table = match &mut self.table {
             Some(table) => table,
-            none => none.insert(GroupTable::new(self.layout.clone())?),
+            none => none.insert(GroupTable::new(self.layout.clone())),
         };
         for batch in batches {
             table.merge(batch)?;

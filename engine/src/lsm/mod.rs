@@ -27,6 +27,6 @@ pub use owner::Ownership;
 pub use record::{
     CursorRecord, ErrorRow, GapRecord, RelationKind, RelationRecord, RunRecord, SplitRecord, Totals,
 };
-pub use run::RunWriter;
+pub use run::{Block, RunWriter};
 pub use store::{Change, Store, StoreOptions, Stored};
 pub use version::{Run, Version};

@@ -17,6 +17,19 @@ use crate::rollup::BLOCK_ROWS;
 /// Encoded bytes above which a run is ingested instead of journalled.
 const INGEST_BYTES_MIN: usize = 8 << 20;
 
+/// A block's bytes, made on whatever thread.
+#[derive(Debug)]
+pub struct Block {
+    rows: u64,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    pub fn new(batch: &RecordBatch) -> Result<Self> {
+        Ok(Self { rows: batch.num_rows() as u64, bytes: block::encode(batch)? })
+    }
+}
+
 /// Writes one run, block by block in key order.
 pub struct RunWriter<'s> {
     store: &'s Store,
@@ -92,11 +105,15 @@ impl<'s> RunWriter<'s> {
 
     /// Adds one block.
     pub fn write_block(&mut self, batch: &RecordBatch) -> Result<()> {
-        let bytes = block::encode(batch)?;
-        self.record.rows += batch.num_rows() as u64;
-        self.record.bytes += bytes.len() as u64;
-        self.held_bytes += bytes.len();
-        self.held.push(bytes);
+        self.write_encoded(Block::new(batch)?)
+    }
+
+    /// Adds one block that is encoded already.
+    pub fn write_encoded(&mut self, block: Block) -> Result<()> {
+        self.record.rows += block.rows;
+        self.record.bytes += block.bytes.len() as u64;
+        self.held_bytes += block.bytes.len();
+        self.held.push(block.bytes);
         if self.ingestion.is_some() || self.held_bytes >= INGEST_BYTES_MIN {
             self.ingest()?;
         }

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::row::{RowConverter, RowParser, Rows, SortField};
 
+use super::Granularity;
 use crate::error::Result;
 
 /// Turns key columns into bytes and back.
@@ -48,8 +49,9 @@ impl KeyCodec {
     }
 }
 
-/// Makes equal what PostgreSQL groups together: -0.0 with 0.0, and every NaN with every other.
-pub fn normalize(column: ArrayRef) -> ArrayRef {
+/// Makes equal what PostgreSQL groups together (-0.0 with 0.0, and every NaN with every other), and sets
+/// times to the start of their bucket.
+pub fn normalize(column: ArrayRef, bucket: Option<Granularity>) -> ArrayRef {
     macro_rules! normalized {
         ($type:ty, $array:ty, $nan:expr) => {{
             let floats = column.as_primitive::<$type>();
@@ -61,9 +63,14 @@ pub fn normalize(column: ArrayRef) -> ArrayRef {
             Arc::new(<$array>::new(values.collect(), floats.nulls().cloned()))
         }};
     }
-    match column.data_type() {
-        DataType::Float64 => normalized!(Float64Type, Float64Array, f64::NAN),
-        DataType::Float32 => normalized!(Float32Type, Float32Array, f32::NAN),
+    match (column.data_type(), bucket) {
+        (DataType::Float64, _) => normalized!(Float64Type, Float64Array, f64::NAN),
+        (DataType::Float32, _) => normalized!(Float32Type, Float32Array, f32::NAN),
+        (DataType::Timestamp(TimeUnit::Microsecond, zone), Some(bucket)) => {
+            let times = column.as_primitive::<TimestampMicrosecondType>();
+            let starts = times.unary::<_, TimestampMicrosecondType>(|us| bucket.start(bucket.bucket(us)));
+            Arc::new(starts.with_timezone_opt(zone.clone()))
+        }
         _ => column,
     }
 }

@@ -6,14 +6,26 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::{KeyCodec, ViewDefinition};
-use crate::aggregate::{self, Function, States};
+use super::definition::same;
+use super::packing::Packing;
+use super::{Granularity, KeyCodec, Part, ViewDefinition};
+use crate::aggregate::{self, Argument, Call, Function, Plan};
+use crate::connector::Expression;
 use crate::error::Result;
 
 /// The columns of a view's states, the same in memory, in blocks and on disk.
 #[derive(Debug)]
 pub struct Layout {
     pub keys: KeyCodec,
+    /// How keys are packed into words; `None` if they do not fit and stay bytes.
+    pub(super) packing: Option<Packing>,
+    /// For each key, the time bucket that it is the start of.
+    pub(super) buckets: Vec<Option<Granularity>>,
+    pub(super) plan: Arc<Plan>,
+    /// What the aggregates need of a row, each once.
+    pub values: Vec<Arc<dyn Expression>>,
+    /// The conditions of `FILTER`, each once.
+    pub masks: Vec<Arc<dyn Expression>>,
     aggregates: Vec<AggregateLayout>,
     schema: SchemaRef,
     output: SchemaRef,
@@ -22,7 +34,6 @@ pub struct Layout {
 #[derive(Debug)]
 struct AggregateLayout {
     function: Function,
-    argument: Option<DataType>,
     output: DataType,
     /// Where its states stand in a state batch.
     columns: Range<usize>,
@@ -35,24 +46,43 @@ impl Layout {
         let types: Vec<DataType> = view.keys.iter().map(|k| k.expression.data_type().clone()).collect();
         let mut fields: Vec<Field> =
             types.iter().enumerate().map(|(i, t)| Field::new(format!("k{i}"), t.clone(), true)).collect();
-        let mut aggregates = Vec::with_capacity(view.aggregates.len());
+        let (mut values, mut masks) = (Vec::new(), Vec::new());
+        let calls: Vec<Call> = (view.aggregates.iter())
+            .map(|call| Call {
+                function: call.function,
+                argument: call.argument.as_ref().map(|argument| Argument {
+                    value: place(&mut values, argument),
+                    data_type: argument.data_type().clone(),
+                }),
+                filter: call.filter.as_ref().map(|filter| place(&mut masks, filter)),
+            })
+            .collect();
+        let plan = Plan::new(&calls)?;
+        let mut aggregates = Vec::with_capacity(calls.len());
         for (i, call) in view.aggregates.iter().enumerate() {
-            let argument = call.argument.as_ref().map(|a| a.data_type().clone());
-            let states = aggregate::state_types(call.function, argument.as_ref())?;
             let start = fields.len();
-            for (j, t) in states.into_iter().enumerate() {
+            for (j, t) in plan.state_types(i).into_iter().enumerate() {
                 fields.push(Field::new(format!("a{i}_{j}"), t, true));
             }
             let columns = start..fields.len();
             aggregates.push(AggregateLayout {
                 function: call.function,
-                argument,
                 output: call.output.clone(),
                 columns,
             });
         }
-        let keys = KeyCodec::new(types)?;
-        Ok(Self { keys, aggregates, schema: Arc::new(Schema::new(fields)), output: view.schema() })
+        let parts = view.keys.iter().map(Part::of).collect::<Option<Vec<_>>>();
+        Ok(Self {
+            keys: KeyCodec::new(types)?,
+            packing: parts.and_then(|parts| Packing::new(&parts)),
+            buckets: view.keys.iter().map(|k| k.bucket.map(|b| b.granularity)).collect(),
+            plan: Arc::new(plan),
+            values,
+            masks,
+            aggregates,
+            schema: Arc::new(Schema::new(fields)),
+            output: view.schema(),
+        })
     }
 
     /// The schema of a state batch.
@@ -63,11 +93,6 @@ impl Layout {
     /// The schema of a finished batch: [`ViewDefinition::schema`].
     pub fn output(&self) -> &SchemaRef {
         &self.output
-    }
-
-    /// Empty states, one for each aggregate.
-    pub fn states(&self) -> Result<Vec<Box<dyn States>>> {
-        self.aggregates.iter().map(|a| aggregate::states(a.function, a.argument.as_ref())).collect()
     }
 
     /// The key columns of a state batch.
@@ -105,4 +130,12 @@ impl Layout {
         let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(schema, columns, &rows)?)
     }
+}
+
+/// The place of an expression among others; it is added if it is not there.
+fn place(all: &mut Vec<Arc<dyn Expression>>, wanted: &Arc<dyn Expression>) -> usize {
+    all.iter().position(|e| same(e, wanted)).unwrap_or_else(|| {
+        all.push(wanted.clone());
+        all.len() - 1
+    })
 }

@@ -1,11 +1,23 @@
-//! Rollups: what a materialized view keeps, and the table that folds rows into it. Pure.
+//! Rollups: what a materialized view keeps, the table that folds rows into it, and which view is a merge of
+//! which other. Pure.
 
+mod bucket;
 mod definition;
+mod dictionary;
+mod index;
 mod key;
+mod lattice;
 mod layout;
+mod packing;
+mod part;
+mod sort;
 mod table;
 
-pub use definition::{AggregateCall, Key, ViewDefinition};
+pub use bucket::Granularity;
+pub use definition::{AggregateCall, Bucket, Key, ViewDefinition};
+pub use dictionary::{Dictionary, TEXTS_MAX, TextCoder};
 pub use key::KeyCodec;
+pub use lattice::{Derivation, Feed, lattice};
 pub use layout::Layout;
-pub use table::{BLOCK_ROWS, Drain, GroupTable};
+pub use part::{Codes, Part};
+pub use table::{BLOCK_ROWS, Dictionaries, Drain, GroupTable, Keys};

@@ -59,6 +59,9 @@ pub struct CreatedView {
 /// How long creating a view waits for it to hold what its source has read.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(1);
 
+/// How often somebody who waits for pushed rows has their epoch closed.
+const NUDGE: Duration = Duration::from_millis(10);
+
 impl Engine {
     /// Opens or creates `dir`. The definitions found are in [`Engine::stored`]; attach each, then start.
     ///
@@ -355,7 +358,7 @@ impl Engine {
     /// # Errors
     /// [`Kind::Exhausted`] when the time ran out; the source's own error if it has failed.
     pub fn wait_for(&self, source: u32, offsets: &BTreeMap<SplitId, i64>, timeout: Duration) -> Result<u64> {
-        let reached = self.shared.wait(timeout, |state| {
+        let reached = |state: &State| {
             let own = match state.source(source) {
                 Ok(own) => own,
                 Err(error) => return Some(Err(error)),
@@ -370,9 +373,32 @@ impl Engine {
                 false if state.stopping => Some(Err(Error::new(Kind::Closed, "the engine is stopping"))),
                 false => None,
             }
-        });
-        let late = || Error::new(Kind::Exhausted, "the rows did not become durable in the time given");
-        reached.unwrap_or_else(|| Err(late())).map(|()| self.shared.store.version().epoch)
+        };
+        let start = clock::now();
+        loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            let step = if self.close_epoch(source) { NUDGE.min(left) } else { left };
+            if let Some(answer) = self.shared.wait(step, reached) {
+                return answer.map(|()| self.shared.store.version().epoch);
+            }
+            if start.elapsed() >= timeout {
+                return Err(Error::new(Kind::Exhausted, "the rows did not become durable in the time given"));
+            }
+        }
+    }
+
+    /// Has a source that this process feeds close its epoch now: somebody waits for it. False for a source
+    /// that others feed, whose epochs are not ours to hurry.
+    fn close_epoch(&self, source: u32) -> bool {
+        let state = self.shared.state();
+        let Ok(own) = state.source(source) else {
+            return false;
+        };
+        let pushed = own.attached.as_ref().is_some_and(|a| a.source.push_port().is_some());
+        if let (true, Some(pipeline)) = (pushed, &own.main.pipeline) {
+            pipeline.close_epoch();
+        }
+        pushed
     }
 
     /// Pins the newest epoch.

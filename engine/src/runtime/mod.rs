@@ -6,6 +6,7 @@ mod engine;
 mod kept;
 mod options;
 mod pipeline;
+mod press;
 mod report;
 mod snapshot;
 mod state;

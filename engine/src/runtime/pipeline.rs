@@ -10,19 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
 
 use crate::checkpoint::Stage;
 use crate::clock;
 use crate::connector::{Gap, Source, Split, SplitId};
 use crate::dataflow::{
-    Barrier, Control, Emission, FoldSpec, Graph, GraphSpec, Metrics, ViewError, Worker, WorkerSpec, divide,
+    Barrier, Control, Emission, Graph, GraphSpec, Metrics, ViewError, Worker, WorkerSpec, divide,
 };
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{
-    Batches, Change, ErrorRow, GapRecord, Merge, RunRecord, RunWriter, SplitRecord, Store, Version,
-};
+use crate::lsm::{Change, ErrorRow, GapRecord, RunWriter, SplitRecord, Store, Version};
 use crate::rollup::GroupTable;
+
+use super::press::press;
 
 /// Emissions on their way from the workers of a pipeline to its committer.
 const EMISSIONS_MAX: usize = 16;
@@ -88,6 +88,7 @@ pub struct Pipeline {
 
 enum Command {
     Assign(Vec<SplitRecord>),
+    Close,
     Stop,
 }
 
@@ -101,7 +102,7 @@ impl Pipeline {
         let mut workers = Vec::new();
         let commit = Metrics::new("commit");
         for number in 0..spec.workers {
-            let graph = Graph::new(&spec.graph, spec.source.decoder()?)?;
+            let graph = Graph::new(&spec.graph, spec.source.decoder()?);
             let (read, exchange) = (Metrics::new("read"), Metrics::new("exchange"));
             let mut all = vec![read.clone()];
             all.extend(graph.metrics());
@@ -150,6 +151,11 @@ impl Pipeline {
     pub fn assign(&self, splits: Vec<SplitRecord>) {
         // A pipeline that has ended has nobody left to read them; the next one will.
         let _ = self.control.send(Command::Assign(splits));
+    }
+
+    /// Closes the epoch without waiting for its interval.
+    pub fn close_epoch(&self) {
+        let _ = self.control.send(Command::Close);
     }
 
     /// Closes the last epoch and ends the pipeline; waits until it has.
@@ -265,22 +271,37 @@ impl Committer {
         let deadline = self.last + self.spec.interval;
         loop {
             while let Ok(command) = self.commands.try_recv() {
-                match command {
-                    Command::Assign(splits) => self.assign(splits),
-                    Command::Stop => return Ok(true),
+                if self.obey(command, open) {
+                    return Ok(true);
                 }
             }
-            if open.due {
+            if open.due || clock::now() >= deadline {
                 return Ok(false);
             }
             let wait = deadline.saturating_duration_since(clock::now()).min(WAIT);
-            match self.emissions.recv_timeout(wait) {
-                Ok((worker, emission)) => self.take(store, open, worker, emission)?,
-                Err(RecvTimeoutError::Timeout) if clock::now() >= deadline => return Ok(false),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+            select! {
+                recv(self.emissions) -> emission => {
+                    let (worker, emission) = emission.map_err(|_| gone())?;
+                    self.take(store, open, worker, emission)?;
+                }
+                recv(self.commands) -> command => {
+                    if self.obey(command.unwrap_or(Command::Stop), open) {
+                        return Ok(true);
+                    }
+                }
+                default(wait) => {}
             }
         }
+    }
+
+    /// True: stop.
+    fn obey(&mut self, command: Command, open: &mut Open<'_>) -> bool {
+        match command {
+            Command::Assign(splits) => self.assign(splits),
+            Command::Close => open.due = true,
+            Command::Stop => return true,
+        }
+        false
     }
 
     fn take<'s>(
@@ -357,8 +378,10 @@ impl Committer {
             return Ok(());
         }
         let mut change = Change { closes_epoch: true, ..Change::default() };
-        for (view, tables) in open.groups {
-            change.add_runs.extend(self.write_groups(store, view, tables)?);
+        for (view, blocks) in press(&self.spec.graph, open.groups, self.spec.workers)? {
+            let mut run = RunWriter::begin(store, self.spec.graph.views[view].id);
+            blocks.into_iter().try_for_each(|block| run.write_encoded(block))?;
+            change.add_runs.extend(run.finish(0)?);
         }
         if let Some(kept) = open.kept {
             change.add_runs.extend(kept.finish(0)?);
@@ -398,18 +421,6 @@ impl Committer {
             }
         }
         moved.into_values().collect()
-    }
-
-    fn write_groups(&self, store: &Store, view: u32, tables: Vec<GroupTable>) -> Result<Option<RunRecord>> {
-        let spec: &FoldSpec = (self.spec.graph.views.iter().find(|v| v.id == view)).ok_or_else(|| {
-            Error::corrupt(format!("groups of view {view}, which the pipeline does not feed"))
-        })?;
-        let inputs = tables.into_iter().map(|t| Box::new(t.drain()) as Batches).collect();
-        let mut run = RunWriter::begin(store, view);
-        for batch in Merge::new(spec.layout.clone(), inputs) {
-            run.write(batch?)?;
-        }
-        run.finish(0)
     }
 }
 

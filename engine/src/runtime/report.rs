@@ -1,10 +1,13 @@
 //! The state as a report: what the system tables and the progress line show.
 
-use super::state::{CursorState, Shared, SourceState, State};
+use std::collections::BTreeMap;
+
+use super::state::{CursorState, Shared, SourceState, State, ViewEntry};
 use super::{OperatorStatus, PipelineState, SourceStatus, SplitStatus, Status, ViewState, ViewStatus};
 use crate::checkpoint::Stage;
 use crate::clock;
 use crate::lsm::Version;
+use crate::rollup::{Feed, lattice};
 
 /// Reads everything under one lock.
 pub fn report(shared: &Shared) -> Status {
@@ -76,7 +79,8 @@ fn cursor_status(source: &SourceState, cursor: &CursorState, name: &'static str,
 
 fn view_statuses(state: &State, version: &Version) -> Vec<ViewStatus> {
     let now = clock::unix_micros();
-    let view = |view: &super::state::ViewEntry| {
+    let feeders = feeders(state);
+    let view = |view: &ViewEntry| {
         let runs = version.runs(view.record.id);
         let id = view.record.source.unwrap_or_default();
         let source = state.sources.get(&id);
@@ -87,6 +91,7 @@ fn view_statuses(state: &State, version: &Version) -> Vec<ViewStatus> {
             source: id,
             source_name: source.map(|s| s.record.name.clone()).unwrap_or_default(),
             state: if current { ViewState::Current } else { ViewState::Backfilling },
+            fed_by: feeders.get(&view.record.id).cloned(),
             rows: runs.iter().map(|r| r.record.rows).sum(),
             bytes: runs.iter().map(|r| r.record.bytes).sum(),
             runs: runs.len() as u64,
@@ -95,4 +100,23 @@ fn view_statuses(state: &State, version: &Version) -> Vec<ViewStatus> {
         }
     };
     state.views.values().map(view).collect()
+}
+
+/// For each view that no event is folded into, the name of the view that feeds it.
+fn feeders(state: &State) -> BTreeMap<u32, String> {
+    let mut by_cursor: BTreeMap<Option<u32>, Vec<&ViewEntry>> = BTreeMap::new();
+    for view in state.views.values() {
+        by_cursor.entry(view.record.cursor).or_default().push(view);
+    }
+    let mut feeders = BTreeMap::new();
+    for views in by_cursor.into_values() {
+        let views: Vec<_> = views.iter().filter_map(|v| Some((v, v.attached.as_ref()?))).collect();
+        let definitions: Vec<_> = views.iter().map(|(_, a)| a.definition.clone()).collect();
+        for ((view, _), feed) in views.iter().zip(lattice(&definitions)) {
+            if let Feed::View(derivation) = feed {
+                feeders.insert(view.record.id, definitions[derivation.from].name.clone());
+            }
+        }
+    }
+    feeders
 }

@@ -84,15 +84,8 @@ impl Snapshot {
 
     /// An aggregate without keys has one row even where nothing was folded.
     fn empty_group(&self, view: &AttachedView, projection: Option<&[usize]>) -> Result<RecordBatch> {
-        let mut table = GroupTable::new(view.layout.clone())?;
-        let none = |t: &arrow::datatypes::DataType| Some(arrow::array::new_null_array(t, 1));
-        let arguments: Vec<_> = (view.definition.aggregates.iter())
-            .map(|a| {
-                let values = a.argument.as_ref().and_then(|e| none(e.data_type()));
-                (values, Some(arrow::buffer::BooleanBuffer::new_unset(1)))
-            })
-            .collect();
-        table.fold(1, Vec::new(), &arguments)?;
+        let mut table = GroupTable::new(view.layout.clone());
+        table.add_group_of_nothing();
         view.layout.finish(&table.take()?, projection)
     }
 

@@ -101,6 +101,8 @@ pub struct ViewStatus {
     pub source: u32,
     pub source_name: String,
     pub state: ViewState,
+    /// The view whose groups it is derived from; `None` if events are folded into it.
+    pub fed_by: Option<String>,
     /// Group rows in all runs (a group may stand in several until they are compacted), their bytes, runs.
     pub rows: u64,
     pub bytes: u64,

@@ -209,7 +209,7 @@ impl Supervisor {
                 layout: view.layout.clone(),
             });
         }
-        Ok(GraphSpec { definition: attached.definition.clone(), views: folds, keeps_rows })
+        Ok(GraphSpec::new(attached.definition.clone(), folds, keeps_rows))
     }
 
     fn spec(

@@ -179,7 +179,7 @@ pub fn view(name: &str, source: u32) -> ViewDefinition {
         name: name.into(),
         source,
         filter: None,
-        keys: vec![Key { name: "key".into(), expression: Arc::new(At(1, DataType::Int64)) }],
+        keys: vec![Key { name: "key".into(), expression: Arc::new(At(1, DataType::Int64)), bucket: None }],
         aggregates: vec![call("n", Function::Count, None), call("total", Function::Sum, Some(0))],
     }
 }

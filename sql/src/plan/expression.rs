@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -12,10 +12,13 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use siltstone_engine::connector::Expression;
 use siltstone_engine::error::{Error as EngineError, Kind};
+use siltstone_engine::rollup::{Bucket, Granularity};
 
+use crate::data_type::UTC;
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
 
@@ -25,6 +28,8 @@ pub struct Compiled {
     expression: Arc<dyn PhysicalExpr>,
     data_type: DataType,
     column: Option<usize>,
+    columns: Vec<usize>,
+    identity: String,
 }
 
 impl Expression for Compiled {
@@ -49,6 +54,14 @@ impl Expression for Compiled {
     fn column(&self) -> Option<usize> {
         self.column
     }
+
+    fn columns(&self) -> Option<&[usize]> {
+        Some(&self.columns)
+    }
+
+    fn identity(&self) -> Option<&str> {
+        Some(&self.identity)
+    }
 }
 
 /// Compiles `expr` over `schema`; with a `target`, its value is cast to it, and a value that does not fit is
@@ -66,7 +79,10 @@ pub fn compile(
     let expression =
         create_physical_expr(&expr, schema, state.execution_props()).map_err(|e| from_datafusion(&e))?;
     let column = expression.downcast_ref::<Column>().map(Column::index);
-    Ok(Arc::new(Compiled { expression, data_type: target, column }))
+    let mut columns: Vec<usize> = collect_columns(&expression).iter().map(Column::index).collect();
+    columns.sort_unstable();
+    let identity = format!("{expr:?}");
+    Ok(Arc::new(Compiled { expression, data_type: target, column, columns, identity }))
 }
 
 /// Resolves types, functions and constants.
@@ -127,4 +143,21 @@ fn refusal(part: &Expr, place: &str) -> Option<Error> {
         Expr::ScalarVariable(..) => Some(Error::unsupported(format!("a variable in {place}"))),
         _ => None,
     }
+}
+
+/// The time bucket that a compiled `date_trunc` of a plain column of times gives.
+pub fn bucket(expr: &Expr, schema: &DFSchema) -> Option<Bucket> {
+    let Expr::ScalarFunction(call) = expr else {
+        return None;
+    };
+    let [Expr::Literal(unit, _), Expr::Column(column)] = call.args.as_slice() else {
+        return None;
+    };
+    let index = schema.index_of_column(column).ok()?;
+    let DataType::Timestamp(TimeUnit::Microsecond, zone) = schema.field(index).data_type() else {
+        return None;
+    };
+    let in_utc = zone.as_ref().is_none_or(|zone| zone.as_ref() == UTC);
+    let granularity = Granularity::by_name(unit.try_as_str()??)?;
+    (in_utc && call.func.name() == "date_trunc").then_some(Bucket { column: index, granularity })
 }

@@ -14,14 +14,20 @@ pub fn operators(
     create: &CreateView,
     source: &SourceDefinition,
     workers: usize,
+    fed_by: Option<&str>,
 ) -> Vec<String> {
     let definition = &view.definition;
     let mut lines = vec![
         format!("Serve {}: the rows of one epoch", definition.name),
         "commit: blocks, then offsets and the epoch in one atomic batch, fsynced".to_owned(),
-        format!("exchange: merge the states of {workers} workers when an epoch closes"),
-        fold_line(view),
     ];
+    if let Some(finer) = fed_by {
+        lines.push(format!("derive: {}", groups(view)));
+        lines.push(format!("merge: the groups of {finer}, of the same epoch"));
+        return lines.iter().enumerate().map(|(depth, line)| indent(depth, line)).collect();
+    }
+    lines.push(format!("exchange: merge the states of {workers} workers when an epoch closes"));
+    lines.push(format!("fold: {}", groups(view)));
     if definition.filter.is_some() {
         lines.push(format!("filter: {}", condition(create)));
     }
@@ -51,7 +57,8 @@ fn condition(create: &CreateView) -> String {
     }
 }
 
-fn fold_line(view: &CompiledView) -> String {
+/// The view's keys and aggregates.
+fn groups(view: &CompiledView) -> String {
     let definition = &view.definition;
     let keys = definition.keys.iter();
     let keys: Vec<String> =
@@ -65,7 +72,7 @@ fn fold_line(view: &CompiledView) -> String {
         })
         .collect();
     let keys = if keys.is_empty() { "one group".to_owned() } else { format!("keys [{}]", keys.join(", ")) };
-    format!("fold: {keys}, aggregates [{}]", calls.join(", "))
+    format!("{keys}, aggregates [{}]", calls.join(", "))
 }
 
 fn indent(depth: usize, line: &str) -> String {

@@ -19,7 +19,7 @@ use siltstone_engine::aggregate::Function;
 use siltstone_engine::connector::Expression;
 use siltstone_engine::rollup::{AggregateCall, Key, ViewDefinition};
 
-use super::expression::{check_deterministic, compile};
+use super::expression::{bucket, check_deterministic, compile};
 use super::heading::headings;
 use super::shape::{Input, Shape};
 use crate::error::{Error, Result, sqlstate};
@@ -120,7 +120,8 @@ fn definition(
             return Err(Error::unsupported("GROUPING SETS, ROLLUP or CUBE in a materialized view")
                 .with_hint("keep one view for each of them"));
         }
-        Ok(Key { name: names.of(nth), expression: expression(expr)? })
+        let plain = input.substitute(expr, aggregate.input.schema())?;
+        Ok(Key { name: names.of(nth), bucket: bucket(&plain, schema), expression: expression(expr)? })
     });
     let keys = keys.collect::<Result<Vec<_>>>()?;
     let calls = aggregate.aggr_expr.iter().enumerate();

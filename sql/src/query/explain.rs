@@ -87,6 +87,9 @@ fn view(session: &Session, name: &str) -> Result<Vec<String>> {
     let source =
         catalog.by_id(view.compiled.definition.source).and_then(|relation| relation.source().cloned());
     let source = source.ok_or_else(|| catalog.unknown(&view.compiled.source))?;
-    let workers = session.database.engine().options().workers;
-    Ok(operators(&view.compiled, &view.create, &source.definition, workers))
+    let engine = session.database.engine();
+    let workers = engine.options().workers;
+    let fed_by = engine.status().views.into_iter().find(|v| v.name == view.compiled.definition.name);
+    let fed_by = fed_by.and_then(|v| v.fed_by);
+    Ok(operators(&view.compiled, &view.create, &source.definition, workers, fed_by.as_deref()))
 }
