@@ -38,9 +38,20 @@ pub fn spawn<T: Send + 'static>(
 /// Does the same work on several threads, this one among them; the first error there is.
 pub fn in_parallel(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
-        let own = work();
+        let guarded_work = || guarded("a thread", &work);
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(guarded_work)).collect();
+        let own = guarded_work();
         let panicked = || Err(Error::corrupt("a thread panicked"));
         others.into_iter().fold(own, |done, other| done.and(other.join().unwrap_or_else(|_| panicked())))
+    })
+}
+
+/// Does the work; a panic in it becomes an error, so that whoever waits for the thread learns of it.
+pub fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Error::corrupt(format!("{what} panicked: {text}"))
+            .with_hint("this is a defect of the program; what was committed before is not touched by it"))
     })
 }

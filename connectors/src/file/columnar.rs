@@ -53,10 +53,12 @@ impl ColumnarSplit {
         order.dedup();
         let places = roots.iter().filter_map(|root| order.binary_search(root).ok()).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), order);
+        let left = split.end.map_or(i64::MAX, |end| (end - from).max(0));
         let reader = builder
             .with_projection(mask)
             .with_batch_size(rows_max.clamp(1, BATCH_ROWS_MAX))
             .with_offset(usize::try_from(from).unwrap_or_default())
+            .with_limit(usize::try_from(left).unwrap_or(usize::MAX))
             .build()
             .map_err(failed)?;
         Ok(Self { path, reader, places, next: from })

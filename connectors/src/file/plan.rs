@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub(super) struct Detail {
     pub(super) bytes: u64,
     /// Fingerprint of its first bytes, at most [`HEAD_BYTES`] and at most `bytes` of them.
     head: u64,
-    /// The text ended inside of a record then: without a newline, or inside of quotes.
+    /// The text ended without a newline then.
     open: bool,
 }
 
@@ -65,13 +66,16 @@ fn changed(message: String) -> Error {
 /// The splits that are not among `known`.
 pub(super) fn discover(files: &Files, known: &[Split]) -> Result<Vec<Split>> {
     let ids: BTreeSet<&str> = known.iter().map(|s| &*s.id).collect();
-    // What was known of each file last: the detail of the split that was found last has the most bytes.
-    let mut last: BTreeMap<String, Detail> = BTreeMap::new();
+    // What was known of each file last: the detail of the splits that were found last has the most bytes.
+    let mut last: BTreeMap<String, Last> = BTreeMap::new();
     for split in known {
-        let detail = Detail::of(split)?;
-        let newer = last.get(&detail.path).is_none_or(|l| l.bytes < detail.bytes);
-        if newer {
-            last.insert(detail.path.clone(), detail);
+        let (detail, start) = (Detail::of(split)?, split.start as u64);
+        match last.get_mut(&detail.path) {
+            Some(last) if last.detail.bytes == detail.bytes => last.start = last.start.min(start),
+            Some(last) if last.detail.bytes > detail.bytes => {}
+            _ => {
+                last.insert(detail.path.clone(), Last { detail, start });
+            }
         }
     }
     let mut splits = Vec::new();
@@ -82,7 +86,13 @@ pub(super) fn discover(files: &Files, known: &[Split]) -> Result<Vec<Split>> {
     Ok(splits)
 }
 
-fn file_splits(files: &Files, path: &str, last: Option<&Detail>) -> Result<Vec<Split>> {
+/// What was found of a file the last time, and from where on.
+struct Last {
+    detail: Detail,
+    start: u64,
+}
+
+fn file_splits(files: &Files, path: &str, last: Option<&Last>) -> Result<Vec<Split>> {
     let mut file = open(path)?;
     let bytes = size(&file, path)?;
     let head = head(&mut file, path, bytes)?;
@@ -101,7 +111,7 @@ fn file_splits(files: &Files, path: &str, last: Option<&Detail>) -> Result<Vec<S
         Format::Text { .. } if last.is_none() => Ok(vec![split(&detail, 0, None)]),
         // A compressed or Parquet file is read once; that it changed cannot be told from here as data.
         _ => {
-            if last.is_some_and(|l| l.bytes != bytes) {
+            if last.is_some_and(|l| l.detail.bytes != bytes) {
                 tracing::warn!(path, "file has changed after it was found, and is not read again");
             }
             Ok(Vec::new())
@@ -115,26 +125,32 @@ fn text_splits(
     mut detail: Detail,
     framing: Framing,
     range_bytes: u64,
-    last: Option<&Detail>,
+    last: Option<&Last>,
 ) -> Result<Vec<Split>> {
     let path = detail.path.clone();
-    let start = last.map_or(0, |l| l.bytes);
+    let start = last.map_or(0, |l| l.detail.bytes);
     // An empty file is found again when something is in it; one that shrank is the reader's to judge.
     if detail.bytes <= start {
         return Ok(Vec::new());
     }
     if let Some(last) = last {
-        last.check(file)?;
-        if last.open && !starts_with_newline(file, &path, start)? {
+        last.detail.check(file)?;
+        let unfinished = last.detail.open && !starts_with_newline(file, &path, start)?;
+        if unfinished || in_quotes(file, &path, last.start..start, framing)? {
             return Err(Error::invalid(format!(
                 "file {path} was appended to in the middle of a record, at byte {start}, after it was read to there"
             ))
             .with_hint("append whole lines only"));
         }
     }
-    let targets = (1..).map(|k| start + k * range_bytes).take_while(|t| *t < detail.bytes).collect();
-    let (cuts, scan) = cut(file, &path, start..detail.bytes, framing, targets)?;
-    detail.open = scan.in_quotes() || !ends_with_newline(file, &path, detail.bytes)?;
+    let targets: Vec<u64> =
+        (1..).map(|k| start + k * range_bytes).take_while(|t| *t < detail.bytes).collect();
+    let cuts = if targets.is_empty() {
+        Vec::new()
+    } else {
+        scan(file, &path, start..detail.bytes, framing, targets)?.0
+    };
+    detail.open = !ends_with_newline(file, &path, detail.bytes)?;
     let mut ends: Vec<u64> =
         cuts.into_iter().map(|cut| start + cut).filter(|end| *end < detail.bytes).collect();
     ends.push(detail.bytes);
@@ -142,17 +158,21 @@ fn text_splits(
     Ok(starts.zip(&ends).map(|(from, to)| split(&detail, from as i64, Some(*to as i64))).collect())
 }
 
-/// Looks for record starts behind `targets`; only CSV needs to be read for it where nothing is cut.
-fn cut(
+/// A quote is open at the end of a range that starts where a record does. Asked only of a file that has
+/// grown: for the others it would be read once more than needed.
+fn in_quotes(file: &mut File, path: &str, range: Range<u64>, framing: Framing) -> Result<bool> {
+    let quoted = framing != Framing::Lines;
+    Ok(quoted && scan(file, path, range, framing, Vec::new())?.1.in_quotes())
+}
+
+/// Looks for record starts behind `targets`, and for the state at the range's end.
+fn scan(
     file: &mut File,
     path: &str,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
     framing: Framing,
     targets: Vec<u64>,
 ) -> Result<(Vec<u64>, Scan)> {
-    if framing == Framing::Lines && targets.is_empty() {
-        return Ok((Vec::new(), Scan::default()));
-    }
     let failed = |e| Error::io(format!("reading file {path}"), e);
     file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
     let mut left = file.take(range.end - range.start);

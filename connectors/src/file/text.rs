@@ -223,6 +223,10 @@ impl TextSplit {
                 "file {path} ended at byte {skipped}, {at} were read before"
             )));
         }
+        if let Some(end) = self.end {
+            let text = std::mem::replace(&mut self.text, Box::new(std::io::empty()));
+            self.text = Box::new(text.take((end - at).max(0) as u64));
+        }
         Ok(())
     }
 

@@ -75,6 +75,8 @@ impl<'a> Taken<'a> {
         }
         match code {
             Code::PartitionEOF => {
+                // What is behind the split's own end was dropped, not read.
+                let offset = assigned.end.map_or(offset, |end| offset.min(end));
                 if offset > assigned.position {
                     assigned.position = offset;
                     self.has_moved[at] = true;

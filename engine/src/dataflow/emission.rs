@@ -13,7 +13,7 @@ pub enum Emission {
     /// A view's groups of the epoch that is closing.
     Groups {
         view: u32,
-        table: GroupTable,
+        table: Box<GroupTable>,
     },
     /// A block of rows of a table, written ahead of its epoch.
     Kept(RecordBatch),

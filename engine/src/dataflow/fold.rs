@@ -137,7 +137,7 @@ impl Operator for Fold {
     fn barrier(&mut self, out: &mut Output) -> Result<()> {
         if !self.table.is_empty() {
             let next = self.new_table();
-            let table = std::mem::replace(&mut self.table, next);
+            let table = Box::new(std::mem::replace(&mut self.table, next));
             out.emissions.push(Emission::Groups { view: self.spec.id, table });
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Worker {
 
     /// Runs until told to stop. An error is the last emission.
     pub fn run(mut self) {
-        if let Err(error) = self.work() {
+        if let Err(error) = clock::guarded("a worker", || self.work()) {
             // The committer may be gone already; then nobody is left to tell.
             let _ = self.spec.out.send((self.spec.number, Emission::Failed(error)));
         }

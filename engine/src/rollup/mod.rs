@@ -3,6 +3,7 @@
 
 mod bucket;
 mod definition;
+mod dense;
 mod dictionary;
 mod index;
 mod key;

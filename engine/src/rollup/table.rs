@@ -4,6 +4,7 @@
 //! numbers are dense and given in order of first sight; a drained table gives its groups sorted by key
 //! bytes, each once.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -11,12 +12,16 @@ use arrow::buffer::BooleanBuffer;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
+use super::dense::{Dense, Fit};
 use super::index::Index;
 use super::packing::Packing;
-use super::sort;
 use super::{Codes, Derivation, Dictionary, Layout, Part, TextCoder, key};
 use crate::aggregate::Groups;
 use crate::error::Result;
+
+mod drain;
+
+pub use drain::Drain;
 
 /// Groups in one block of states.
 pub const BLOCK_ROWS: usize = 8192;
@@ -44,6 +49,7 @@ pub struct GroupTable {
     /// The group of each row of a chunk, and what it is found by.
     found: Vec<u32>,
     hashes: Vec<u32>,
+    cells: Vec<u32>,
     packed: Vec<u64>,
 }
 
@@ -51,8 +57,8 @@ pub struct GroupTable {
 enum KeyStore {
     /// Everything is one group.
     None,
-    /// In the words of the groups.
-    Packed { packing: Packing, coders: Vec<Option<TextCoder>> },
+    /// In the words of the groups. Found by their cells as long as that is no waste, then by their hashes.
+    Packed { packing: Packing, coders: Vec<Option<TextCoder>>, dense: Option<Dense> },
     /// One behind the other, in the row format of arrow.
     Bytes { hasher: FixedState, bytes: Vec<u8>, ends: Vec<usize> },
 }
@@ -70,6 +76,7 @@ impl GroupTable {
             _ if layout.keys.is_empty() => KeyStore::None,
             Some(packing) => KeyStore::Packed {
                 packing: packing.clone(),
+                dense: Some(Dense::new(packing.parts())),
                 coders: dictionaries.iter().map(|d| d.clone().map(TextCoder::new)).collect(),
             },
             None => KeyStore::bytes(),
@@ -95,6 +102,7 @@ impl GroupTable {
             keys,
             found: Vec::new(),
             hashes: Vec::new(),
+            cells: Vec::new(),
             packed: Vec::new(),
         }
     }
@@ -130,9 +138,10 @@ impl GroupTable {
     pub fn bytes(&self) -> usize {
         let (keys, order) = match &self.keys {
             KeyStore::None => (0, 0),
-            KeyStore::Packed { packing, coders } => {
+            KeyStore::Packed { packing, coders, dense } => {
                 let coders = coders.iter().flatten().map(TextCoder::bytes).sum::<usize>();
-                (coders, packing.words() * 8 + 32)
+                let cells = dense.as_ref().map_or(0, Dense::bytes);
+                (coders + cells, packing.words() * 8 + 32)
             }
             KeyStore::Bytes { bytes, ends, .. } => (bytes.capacity() + ends.capacity() * 8, 32),
         };
@@ -193,19 +202,23 @@ impl GroupTable {
         if !self.codes_as(&other) {
             return other.drain().try_for_each(|batch| self.merge(&batch?));
         }
-        let found = match self.groups.key_words() {
-            1 => self.find_all::<1>(&other.groups),
-            2 => self.find_all::<2>(&other.groups),
-            3 => self.find_all::<3>(&other.groups),
-            _ => self.find_all::<4>(&other.groups),
-        };
+        let codes = other.codes();
+        let codes: Vec<&Codes> = codes.iter().collect();
+        let mut found = Vec::with_capacity(other.len());
+        for start in (0..other.len()).step_by(CHUNK_ROWS) {
+            self.intern_codes(&codes, start..other.len().min(start + CHUNK_ROWS));
+            found.extend_from_slice(&self.found);
+        }
         self.groups.absorb(&found, &other.groups)
     }
 
-    /// The own groups of another table's keys.
-    fn find_all<const WORDS: usize>(&mut self, others: &Groups) -> Vec<u32> {
-        let others = (0..others.len() as u32).map(|group| others.key::<WORDS>(group));
-        others.map(|key| find_or_add(&mut self.index, &mut self.groups, hash_of(key), key)).collect()
+    /// The codes of all groups' keys, by key column.
+    fn codes(&self) -> Vec<Codes> {
+        let KeyStore::Packed { packing, .. } = &self.keys else {
+            return Vec::new();
+        };
+        let keys = (0..self.len() as u32).map(|g| self.groups.key_of(g));
+        (0..packing.parts().count()).map(|i| packing.unpack(i, keys.clone())).collect()
     }
 
     /// Equal keys have equal words in both tables.
@@ -232,7 +245,7 @@ impl GroupTable {
         let own: Vec<Arc<Codes>>;
         let normal: Vec<ArrayRef>;
         let mut keys = keys;
-        if let (Keys::Columns(columns), KeyStore::Packed { packing, coders }) = (keys, &mut self.keys) {
+        if let (Keys::Columns(columns), KeyStore::Packed { packing, coders, .. }) = (keys, &mut self.keys) {
             let parts = packing.parts().zip(columns).zip(coders);
             let codes =
                 parts.map(|((part, column), coder)| Ok(part.encode(column, coder.as_mut())?.map(Arc::new)));
@@ -253,9 +266,9 @@ impl GroupTable {
             let chunk = start..rows.min(start + CHUNK_ROWS);
             match (&self.keys, keys) {
                 (KeyStore::None, _) => self.intern_all(chunk.len()),
-                (KeyStore::Packed { packing, .. }, Keys::Codes(codes)) => {
-                    packing.pack(codes.iter().map(AsRef::as_ref), chunk, &mut self.packed);
-                    self.intern_packed();
+                (KeyStore::Packed { .. }, Keys::Codes(codes)) => {
+                    let codes: Vec<&Codes> = codes.iter().map(AsRef::as_ref).collect();
+                    self.intern_codes(&codes, chunk);
                 }
                 (_, Keys::Columns(columns)) => {
                     let columns: Vec<ArrayRef> =
@@ -279,8 +292,65 @@ impl GroupTable {
         self.found.resize(rows, 0);
     }
 
-    /// Sets `found` to the groups of the keys in `packed`.
-    fn intern_packed(&mut self) {
+    /// Sets `found` to the groups of these rows.
+    fn intern_codes(&mut self, codes: &[&Codes], rows: Range<usize>) {
+        let KeyStore::Packed { dense: Some(dense), .. } = &mut self.keys else {
+            return self.intern_hashed(codes, rows);
+        };
+        match dense.fit(codes, rows.clone(), self.groups.len()) {
+            Fit::Fits => {}
+            Fit::Moved => self.set_cells(),
+            Fit::Sparse => {
+                self.make_hashed();
+                return self.intern_hashed(codes, rows);
+            }
+        }
+        let KeyStore::Packed { packing, dense: Some(dense), .. } = &mut self.keys else {
+            return;
+        };
+        dense.cells_of(codes, rows.clone(), &mut self.cells);
+        self.found.clear();
+        for (&cell, row) in self.cells.iter().zip(rows) {
+            let group = dense.get(cell).unwrap_or_else(|| {
+                packing.pack(codes.iter().copied(), row..row + 1, &mut self.packed);
+                let group = self.groups.add(&self.packed);
+                dense.set(cell, group);
+                group
+            });
+            self.found.push(group);
+        }
+    }
+
+    /// Gives all groups their cells.
+    fn set_cells(&mut self) {
+        let codes = self.codes();
+        let codes: Vec<&Codes> = codes.iter().collect();
+        if let KeyStore::Packed { dense: Some(dense), .. } = &mut self.keys {
+            dense.cells_of(&codes, 0..self.groups.len(), &mut self.cells);
+            self.cells.iter().zip(0..).for_each(|(&cell, group)| dense.set(cell, group));
+        }
+    }
+
+    /// Goes over from cells to hashes.
+    fn make_hashed(&mut self) {
+        if let KeyStore::Packed { dense, .. } = &mut self.keys {
+            *dense = None;
+        }
+        for group in 0..self.groups.len() as u32 {
+            let hash = match self.groups.key_words() {
+                1 => hash_of(self.groups.key::<1>(group)),
+                2 => hash_of(self.groups.key::<2>(group)),
+                3 => hash_of(self.groups.key::<3>(group)),
+                _ => hash_of(self.groups.key::<4>(group)),
+            };
+            self.index.insert(hash, group);
+        }
+    }
+
+    fn intern_hashed(&mut self, codes: &[&Codes], rows: Range<usize>) {
+        if let KeyStore::Packed { packing, .. } = &self.keys {
+            packing.pack(codes.iter().copied(), rows, &mut self.packed);
+        }
         match self.groups.key_words() {
             1 => self.intern_words::<1>(),
             2 => self.intern_words::<2>(),
@@ -335,72 +405,6 @@ impl GroupTable {
         let packed = std::mem::replace(self, bytes);
         packed.drain().try_for_each(|batch| self.merge(&batch?))
     }
-
-    /// All groups as state batches of at most [`BLOCK_ROWS`], sorted by key.
-    pub fn drain(self) -> Drain {
-        let sorted = self.sorted();
-        Drain { sorted, table: self, next: 0 }
-    }
-
-    /// All groups as one sorted state batch; the table is empty afterwards and keeps its memory.
-    pub fn take(&mut self) -> Result<RecordBatch> {
-        let sorted = self.sorted();
-        let batch = self.export(&sorted, 0, sorted.order.len())?;
-        self.index.clear();
-        self.groups.clear();
-        if let KeyStore::Bytes { bytes, ends, .. } = &mut self.keys {
-            bytes.clear();
-            ends.clear();
-        }
-        Ok(batch)
-    }
-
-    fn sorted(&self) -> Sorted {
-        match &self.keys {
-            KeyStore::None => Sorted { order: (0..self.len() as u32).collect(), ..Sorted::default() },
-            KeyStore::Packed { packing, coders } => self.sorted_words(packing, coders),
-            KeyStore::Bytes { bytes, ends, .. } => {
-                Sorted { order: sorted_bytes(bytes, ends), ..Sorted::default() }
-            }
-        }
-    }
-
-    fn sorted_words(&self, packing: &Packing, coders: &[Option<TextCoder>]) -> Sorted {
-        let keys = (0..self.len() as u32).map(|g| self.groups.key_of(g));
-        let codes: Vec<Codes> = (0..coders.len()).map(|i| packing.unpack(i, keys.clone())).collect();
-        let ranked = codes.iter().zip(coders).map(|(codes, coder)| match coder {
-            None => codes.clone(),
-            Some(coder) => {
-                let ranks = coder.dictionary().ranks();
-                let values = codes.values.iter().map(|&c| u64::from(ranks[c as usize])).collect();
-                Codes { values, valid: None }
-            }
-        });
-        let order = sort::order(&ranked.collect::<Vec<_>>(), self.len());
-        let texts = coders.iter().map(|c| c.as_ref().map(|c| c.dictionary().texts()).unwrap_or_default());
-        Sorted { order, codes, texts: texts.collect() }
-    }
-
-    /// The groups from `start` to `end` in their order.
-    fn export(&self, sorted: &Sorted, start: usize, end: usize) -> Result<RecordBatch> {
-        let order = &sorted.order[start..end];
-        let mut columns = Vec::with_capacity(self.layout.schema().fields().len());
-        match &self.keys {
-            KeyStore::None => {}
-            KeyStore::Packed { packing, .. } => {
-                for (i, (part, codes)) in packing.parts().zip(&sorted.codes).enumerate() {
-                    let data_type = &self.layout.keys.types()[i];
-                    columns.push(part.decode(&codes.take(order), data_type, &sorted.texts[i]));
-                }
-            }
-            KeyStore::Bytes { bytes, ends, .. } => {
-                let keys = order.iter().map(|&g| key_at(bytes, ends, g as usize));
-                columns.extend(self.layout.keys.decode(keys)?);
-            }
-        }
-        columns.extend(self.groups.export(order)?);
-        Ok(RecordBatch::try_new(self.layout.schema().clone(), columns)?)
-    }
 }
 
 impl KeyStore {
@@ -441,55 +445,6 @@ fn hash_of<const WORDS: usize>(key: &[u64; WORDS]) -> u32 {
 fn key_at<'a>(keys: &'a [u8], ends: &[usize], group: usize) -> &'a [u8] {
     let start = if group == 0 { 0 } else { ends[group - 1] };
     &keys[start..ends[group]]
-}
-
-/// The order of keys that are bytes.
-fn sorted_bytes(bytes: &[u8], ends: &[usize]) -> Vec<u32> {
-    let prefix = |g: usize| {
-        let mut first = [0; 8];
-        let key = key_at(bytes, ends, g);
-        let n = key.len().min(8);
-        first[..n].copy_from_slice(&key[..n]);
-        u64::from_be_bytes(first)
-    };
-    let mut order: Vec<(u64, u32)> = (0..ends.len()).map(|g| (prefix(g), g as u32)).collect();
-    order.sort_unstable_by(|a, b| {
-        a.0.cmp(&b.0).then_with(|| {
-            let key = |g: u32| key_at(bytes, ends, g as usize);
-            key(a.1).cmp(key(b.1))
-        })
-    });
-    order.into_iter().map(|(_, g)| g).collect()
-}
-
-/// Groups in order, and what their packed keys stand for.
-#[derive(Default)]
-struct Sorted {
-    order: Vec<u32>,
-    /// For each key column, the codes of all groups by number, and the texts of its dictionary.
-    codes: Vec<Codes>,
-    texts: Vec<Vec<Arc<str>>>,
-}
-
-/// The groups of a table, in key order.
-pub struct Drain {
-    table: GroupTable,
-    sorted: Sorted,
-    next: usize,
-}
-
-impl Iterator for Drain {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let end = (self.next + BLOCK_ROWS).min(self.sorted.order.len());
-        if self.next == end {
-            return None;
-        }
-        let batch = self.table.export(&self.sorted, self.next, end);
-        self.next = end;
-        Some(batch)
-    }
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ struct Open<'s> {
 
 impl Committer {
     fn run(mut self) {
-        let outcome = self.work();
+        let outcome = clock::guarded("a committer", || self.work());
         for (control, _) in &self.workers {
             let _ = control.send(Control::Stop);
         }
@@ -312,7 +312,7 @@ impl Committer {
         emission: Emission,
     ) -> Result<()> {
         match emission {
-            Emission::Groups { view, table } => open.groups.entry(view).or_default().push(table),
+            Emission::Groups { view, table } => open.groups.entry(view).or_default().push(*table),
             Emission::Kept(batch) => {
                 open.kept
                     .get_or_insert_with(|| RunWriter::begin(store, self.spec.source_id))
@@ -370,7 +370,7 @@ impl Committer {
         let mut closed = Closed { cursor: self.spec.cursor, ..Closed::default() };
         for barrier in barriers {
             closed.rows += barrier.rows;
-            closed.splits.extend(self.advance(barrier));
+            closed.splits.extend(self.advance(barrier)?);
         }
         closed.bad_rows = open.bad.iter().filter(|e| e.view.is_none()).count() as u64;
         if closed.splits.is_empty() && open.bad.is_empty() && open.gaps.is_empty() {
@@ -402,10 +402,14 @@ impl Committer {
     }
 
     /// The splits that a barrier moves, as they are after it.
-    fn advance(&mut self, barrier: &Barrier) -> Vec<SplitRecord> {
+    fn advance(&mut self, barrier: &Barrier) -> Result<Vec<SplitRecord>> {
         let mut moved: BTreeMap<SplitId, SplitRecord> = BTreeMap::new();
         for (id, &offset) in &barrier.progress {
             if let Some(split) = self.splits.get_mut(id) {
+                let end = split.split.end.or_else(|| self.spec.run_ends.get(id).copied());
+                if let Some(end) = end.filter(|end| offset > *end) {
+                    return Err(Error::corrupt(format!("{id} was read to {offset}, past its end at {end}")));
+                }
                 split.offset = offset;
                 moved.insert(id.clone(), split.clone());
             }
@@ -420,7 +424,7 @@ impl Committer {
                 moved.insert(id.clone(), split.clone());
             }
         }
-        moved.into_values().collect()
+        Ok(moved.into_values().collect())
     }
 }
 

@@ -151,9 +151,13 @@ impl Supervisor {
             let all: Vec<Split> = splits.iter().map(|s| s.split.clone()).collect();
             let found = attached.source.ends(&all)?;
             // A gap is met where reading begins, even if nothing is behind it.
-            let end =
-                |s: &SplitRecord| (s.split.id.clone(), found.get(&s.split.id).copied().unwrap_or(s.offset));
-            run_ends = splits.iter().map(end).collect();
+            for split in &splits {
+                let id = &split.split.id;
+                let end = found.get(id).copied().or_else(|| found.is_empty().then_some(split.offset));
+                let unknown =
+                    || Error::new(Kind::Io, format!("the end of {id} is not known, to read up to it"));
+                run_ends.insert(id.clone(), end.ok_or_else(unknown)?);
+            }
             state = self.shared.state();
             state.source_mut(self.source)?.main.ends = found;
         }
@@ -344,13 +348,15 @@ impl Supervisor {
             }
         };
         let found = self.find_splits(&attached)?;
-        let ends = attached.source.ends(&splits)?;
-        let mut state = self.shared.state();
-        let main = &mut state.source_mut(self.source)?.main;
-        main.ends = ends;
-        if let (Some(pipeline), false) = (&main.pipeline, found.is_empty()) {
-            pipeline.assign(found);
+        // Found splits are known from now on, so they are handed out before anything can fail.
+        if !found.is_empty() {
+            let state = self.shared.state();
+            if let Some(pipeline) = &state.source(self.source)?.main.pipeline {
+                pipeline.assign(found);
+            }
         }
+        let ends = attached.source.ends(&splits)?;
+        self.shared.state().source_mut(self.source)?.main.ends = ends;
         Ok(())
     }
 }

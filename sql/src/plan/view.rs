@@ -11,7 +11,7 @@ use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast, when};
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::FutureExt;
@@ -184,12 +184,22 @@ fn aggregate_call(
     }
     let argument = match (function, params.args.as_slice()) {
         (Function::Count, [] | [Expr::Literal(_, _)]) if !counts_null(&params.args) => None,
-        (_, [argument]) => Some(expression(argument)?),
+        (_, [argument]) => Some(expression(&guarded(argument, params.filter.as_deref())?)?),
         _ => return Err(Error::unsupported(format!("{}() of several arguments {view}", call.func.name()))),
     };
     let filter = params.filter.as_ref().map(|f| expression(f).and_then(boolean)).transpose()?;
     let output = function.output_type(argument.as_ref().map(|a| a.data_type()))?;
     Ok(AggregateCall { name, function, argument, filter, output })
+}
+
+/// An argument that is computed only for the rows that the filter lets through: it may fail for others.
+fn guarded(argument: &Expr, filter: Option<&Expr>) -> Result<Expr> {
+    match filter {
+        Some(filter) if !matches!(argument, Expr::Column(_) | Expr::Literal(..)) => {
+            when(filter.clone(), argument.clone()).end().map_err(|e| from_datafusion(&e))
+        }
+        _ => Ok(argument.clone()),
+    }
 }
 
 fn counts_null(args: &[Expr]) -> bool {

@@ -58,3 +58,50 @@ fn keys_group_as_postgresql_groups_them_and_drain_in_order() {
         "{text}"
     );
 }
+
+/// Two workers' tables over the same keys, in chunks that make their cells grow, become one.
+#[test]
+fn tables_absorb_each_other() {
+    let key = |i, t| Key { name: format!("k{i}"), expression: Arc::new(Field(i, t)), bucket: None };
+    let view = ViewDefinition {
+        name: "v".into(),
+        source: 1,
+        filter: None,
+        keys: vec![key(0, DataType::Date32), key(1, DataType::Utf8), key(2, DataType::Int32)],
+        aggregates: vec![AggregateCall {
+            name: "n".into(),
+            function: Function::Count,
+            argument: None,
+            filter: None,
+            output: DataType::Int64,
+        }],
+    };
+    let layout = Arc::new(Layout::new(&view).expect("valid"));
+    let dictionaries = GroupTable::dictionaries(&layout);
+    let rows = |from: i32, to: i32| -> Vec<ArrayRef> {
+        let days: ArrayRef =
+            Arc::new(arrow::array::Date32Array::from_iter_values((from..to).map(|i| i / 50)));
+        let texts: Vec<String> = (from..to).map(|i| format!("t{}", i % 7)).collect();
+        let numbers: ArrayRef =
+            Arc::new(arrow::array::Int32Array::from_iter((from..to).map(|i| (i % 11 > 0).then_some(i % 11))));
+        vec![days, Arc::new(StringArray::from(texts)), numbers]
+    };
+    let table = |from: i32, to: i32| {
+        let mut table = GroupTable::with(layout.clone(), &dictionaries);
+        for start in (from..to).step_by(3000) {
+            let end = to.min(start + 3000);
+            table.fold((end - start) as usize, Keys::Columns(&rows(start, end)), &[], &[]).expect("folds");
+        }
+        table
+    };
+    let mut both = table(40_000, 90_000);
+    both.absorb(table(0, 60_000)).expect("absorbs");
+    let mut whole = table(0, 90_000);
+    assert_eq!(both.len(), whole.len());
+    let (both, whole) = (both.take().expect("drains"), whole.take().expect("drains"));
+    assert_eq!(both.columns()[..3], whole.columns()[..3]);
+    let counts = |batch: &RecordBatch| -> i64 {
+        batch.column(3).as_any().downcast_ref::<Int64Array>().expect("counts").values().iter().sum()
+    };
+    assert_eq!((counts(&both), counts(&whole)), (110_000, 90_000));
+}
