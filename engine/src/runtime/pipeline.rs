@@ -100,8 +100,9 @@ impl Pipeline {
         let mut metrics = Vec::new();
         let mut workers = Vec::new();
         let commit = Metrics::new("commit");
+        let wanted = vec![true; spec.graph.definition.physical_schema().fields().len()];
         for number in 0..spec.workers {
-            let graph = Graph::new(&spec.graph, spec.source.decoder()?)?;
+            let graph = Graph::new(&spec.graph, spec.source.decoder(&wanted)?)?;
             let (read, exchange) = (Metrics::new("read"), Metrics::new("exchange"));
             let mut all = vec![read.clone()];
             all.extend(graph.metrics());
