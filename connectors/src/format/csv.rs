@@ -22,6 +22,7 @@ use super::framing::{Scan, without_line_end};
 use super::gather::Gather;
 use super::layout::{Layout, Layouts};
 use super::rows::RowsDecoder;
+use super::word::is_utf8;
 use index::Index;
 use record::{Place, Records};
 
@@ -133,7 +134,10 @@ impl Parser {
             self.gather.take(
                 rows,
                 |column, rows| table.cells(column, rows, null.as_bytes()),
-                |row| place(line(row).start, line(row).end, true).origin,
+                |row| {
+                    let line = line(row);
+                    place(line.start, line.end, true).origin
+                },
                 |gather, row| {
                     let line = line(row);
                     self.records.record(gather, place(line.start, line.end, true), &bytes[line]);
@@ -141,6 +145,7 @@ impl Parser {
             );
             at += rows * fields;
         }
+        self.index.clear();
     }
 
     /// One line or the like.
@@ -277,10 +282,6 @@ impl Cells for Fields<'_> {
         let is_null = end - start == length && (length == 0 || self.bytes[start..end] == *self.null);
         if is_null { None } else { Some((start, end)) }
     }
-}
-
-fn is_utf8(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]

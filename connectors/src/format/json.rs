@@ -21,6 +21,7 @@ use super::framing::without_line_end;
 use super::gather::Gather;
 use super::rows::RowsDecoder;
 use super::values::Values;
+use super::word::is_utf8;
 use shape::{Shape, Span};
 use walk::Keys;
 
@@ -69,14 +70,22 @@ struct Parser {
 struct Whole<'a> {
     bytes: &'a [u8],
     /// All of it is valid UTF-8.
-    text: Option<&'a str>,
+    is_text: bool,
     splits: &'a [SplitId],
+}
+
+impl Whole<'_> {
+    /// A part of it is known to be valid UTF-8: it begins and ends between characters of a whole that is.
+    fn has_text(&self, start: usize, end: usize) -> bool {
+        let is_boundary = |at: usize| self.bytes.get(at).is_none_or(|byte| !(0x80..0xc0).contains(byte));
+        self.is_text && is_boundary(start) && is_boundary(end)
+    }
 }
 
 impl Parser {
     /// A line each; blank lines are none.
     fn text(&mut self, split: &SplitId, offset: i64, bytes: &[u8]) {
-        let whole = Whole { bytes, text: utf8(bytes), splits: std::slice::from_ref(split) };
+        let whole = Whole { bytes, is_text: is_utf8(bytes), splits: std::slice::from_ref(split) };
         let mut start = 0;
         while start < bytes.len() {
             let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at + 1);
@@ -92,7 +101,7 @@ impl Parser {
 
     fn messages(&mut self, messages: &Messages) {
         let (bytes, splits) = (&*messages.bytes, &*messages.splits);
-        let whole = Whole { bytes, text: utf8(bytes), splits };
+        let whole = Whole { bytes, is_text: is_utf8(bytes), splits };
         for message in &messages.entries {
             let (start, end) = (message.start, message.end);
             if message.absent || start == end {
@@ -114,9 +123,7 @@ impl Parser {
     fn record(&mut self, whole: Whole<'_>, origin: Origin) {
         let (start, end) = (origin.start as usize, origin.end as usize);
         let before = self.spans.len();
-        // Without a part of the text that begins and ends between characters it is not known to be UTF-8.
-        let is_text = whole.text.is_some_and(|t| t.is_char_boundary(start) && t.is_char_boundary(end));
-        if is_text && end - start <= self.walker.record_bytes_max {
+        if whole.has_text(start, end) && end - start <= self.walker.record_bytes_max {
             self.spans.resize(before + self.gather.columns.len(), Span::ABSENT);
             if self.walker.shape.find(whole.bytes, start, end, &mut self.spans[before..]) {
                 self.found.push(origin);
@@ -169,15 +176,12 @@ impl Walker {
 
     /// Adds a record's values, or says why it has none.
     fn push(&mut self, gather: &mut Gather, whole: Whole<'_>, range: Range<usize>) -> Result<(), String> {
-        let record = &whole.bytes[range.clone()];
+        let record = &whole.bytes[range];
         if record.len() > self.record_bytes_max {
             return Err(format!("record is longer than record.bytes.max ({} bytes)", self.record_bytes_max));
         }
-        let text = match whole.text.and_then(|text| text.get(range)) {
-            Some(text) => text,
-            None => std::str::from_utf8(record)
-                .map_err(|e| format!("invalid UTF-8 at byte {} of the record", e.valid_up_to()))?,
-        };
+        let text = std::str::from_utf8(record)
+            .map_err(|e| format!("invalid UTF-8 at byte {} of the record", e.valid_up_to()))?;
         self.keys.push(&mut gather.columns, text)?;
         self.shape.learn(record, self.keys.members());
         Ok(())
@@ -223,10 +227,6 @@ fn is_string(values: &Values) -> bool {
             | Values::Float64(_)
             | Values::Decimal { .. }
     )
-}
-
-fn utf8(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

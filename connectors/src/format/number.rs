@@ -7,9 +7,9 @@
 use super::value;
 use super::word::{before8, load8, load16};
 
-/// The powers of ten that a double holds exactly, as far as sixteen digits need them.
-const POWERS: [f64; 17] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16];
+/// Powers of ten, which a double holds exactly, as far as fifteen digits need them.
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// The whole number that `bytes[start..end]` is; `None`: none that fits, by the type's input rules, or with
 /// `json` by those of JSON.
@@ -63,7 +63,8 @@ fn other_double(json: bool, bytes: &[u8], start: usize, end: usize) -> Option<f6
     if json && !is_json(text) { None } else { value::double(text).ok() }
 }
 
-/// At most sixteen digits, perhaps with a point among them, that make no more than 2^53.
+/// At most sixteen digits and a point: with a point they are exact before they are divided, without one
+/// they are rounded only once, too.
 #[inline(always)]
 fn fraction(json: bool, bytes: &[u8], start: usize, end: usize) -> Option<f64> {
     let length = end - start;
@@ -92,7 +93,7 @@ fn fraction(json: bool, bytes: &[u8], start: usize, end: usize) -> Option<f64> {
         }
     }
     let mantissa = sixteen_digits((digits ^ ZEROS_16) << (128 - 8 * count))?;
-    (mantissa <= 1 << f64::MANTISSA_DIGITS).then(|| mantissa as i64 as f64 / POWERS[scale])
+    Some(mantissa as i64 as f64 / POWERS[scale])
 }
 
 const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);

@@ -66,29 +66,30 @@ pub(crate) fn before8(word: u64, byte: u8) -> usize {
 /// Where the JSON string whose text starts at `at` has its closing quote. `None`: an escape or a control
 /// character stands before it, or there is none.
 #[inline(always)]
-pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        let word = load8(bytes, at);
-        let marks = equal(word, b'"') | equal(word, b'\\') | below(word, b' ');
-        if marks != 0 {
-            let end = at + (marks.trailing_zeros() / 8) as usize;
-            return (bytes.get(end) == Some(&b'"')).then_some(end);
-        }
-        at += 8;
-    }
+pub(crate) fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let end = next_mark(bytes, at, |word| equal(word, b'"') | equal(word, b'\\') | below(word, b' '));
+    (bytes.get(end) == Some(&b'"')).then_some(end)
 }
 
 /// Where something stands that ends a number or a name of JSON: a comma, a closing brace, a space, a
 /// control character, or the end.
 #[inline(always)]
-pub(crate) fn scalar_end(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn scalar_end(bytes: &[u8], at: usize) -> usize {
+    next_mark(bytes, at, |word| equal(word, b',') | equal(word, b'}') | below(word, b' ' + 1))
+}
+
+/// Where the next byte stands that `marks` marks, as it must zero: behind the last byte at most.
+#[inline(always)]
+fn next_mark(bytes: &[u8], mut at: usize, marks: impl Fn(u64) -> u64) -> usize {
     loop {
-        let word = load8(bytes, at);
-        let marks = equal(word, b',') | equal(word, b'}') | below(word, b' ' + 1);
-        if marks != 0 {
-            return at + (marks.trailing_zeros() / 8) as usize;
+        let chunk = load16(bytes, at);
+        let (first, second) = (marks(chunk as u64), marks((chunk >> 64) as u64));
+        // Both words at once: which one it is, is seldom foreseen.
+        if first | second != 0 {
+            let bits = u128::from(second) << 64 | u128::from(first);
+            return at + (bits.trailing_zeros() / 8) as usize;
         }
-        at += 8;
+        at += 16;
     }
 }
 
@@ -103,6 +104,11 @@ pub(crate) fn either64(chunk: &[u8; 64], a: u8, b: u8) -> u64 {
     let eights = bits.as_chunks::<8>().0.iter().enumerate();
     eights
         .fold(0, |mask, (at, eight)| mask | (u64::from_le_bytes(*eight).wrapping_mul(ONES) >> 56) << (8 * at))
+}
+
+/// Whether all bytes together are valid UTF-8; mostly they are ASCII.
+pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Span {
 #[derive(Debug)]
 pub(super) struct Shape {
     gaps: Vec<Gap>,
-    /// The gap that the last record began with.
+    /// The number of the gap that the last record began with.
     first: usize,
     /// For each column: it is written as a string.
     strings: Vec<bool>,
@@ -47,139 +47,168 @@ pub(super) struct Shape {
 #[derive(Debug)]
 struct Gap {
     text: Box<[u8]>,
-    /// Its first and its last bytes, at most [`WORD_BYTES`] each.
+    /// Its first bytes, and which bits of them count; its last bytes if it has more.
     head: u128,
+    mask: u128,
     tail: u128,
-    place: Place,
-    /// The gap that stood behind the next value last time.
+    /// It stands before the first value.
+    is_first: bool,
+    behind: Behind,
+    /// The number of the gap that stood behind the next value last time.
     next: usize,
 }
 
-/// Where in a record a gap may stand.
+/// What stands behind a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Before the first value, which is the column's.
-    First(Option<usize>),
-    /// Between two values, of which the second is the column's.
-    Between(Option<usize>),
-    /// Behind the last value, at the end of the record.
-    Last,
+enum Behind {
+    /// The value of a column that is written as a string.
+    Text(usize),
+    /// The value of another column.
+    Scalar(usize),
+    /// The value of no column.
+    Unknown,
+    /// Nothing: the record ends.
+    End,
 }
+
+/// The number of no gap.
+const NONE: usize = usize::MAX;
 
 impl Shape {
     /// `strings`: for each column, whether it is written as a string.
     pub(super) fn new(strings: Vec<bool>) -> Self {
-        Self { gaps: Vec::new(), first: 0, strings }
+        Self { gaps: Vec::new(), first: NONE, strings }
     }
 
     /// Finds the values of the record `bytes[start..end]`, valid UTF-8, where all `spans` are absent. False:
     /// the record is to be walked.
     #[inline]
     pub(super) fn find(&mut self, bytes: &[u8], start: usize, end: usize, spans: &mut [Span]) -> bool {
-        let mut at = start;
-        let mut before = None;
+        let (mut at, mut number, mut before) = (start, self.first, NONE);
         loop {
-            let predicted = before.map_or(self.first, |gap: usize| self.gaps[gap].next);
-            let mut number = predicted;
-            if !self.stands(number, before.is_none(), bytes, at, end) {
-                let Some(found) =
-                    (0..self.gaps.len()).find(|gap| self.stands(*gap, before.is_none(), bytes, at, end))
-                else {
-                    return false;
-                };
-                number = found;
-                match before {
-                    Some(gap) => self.gaps[gap].next = number,
-                    None => self.first = number,
-                }
+            let mut gap = self.gaps.get(number).filter(|gap| gap.stands(bytes, at));
+            if gap.is_none() {
+                number = self.search(bytes, at, end, before);
+                gap = self.gaps.get(number);
             }
-            let gap = &self.gaps[number];
+            let Some(gap) = gap else { return false };
             at += gap.text.len();
-            let (Place::First(column) | Place::Between(column)) = gap.place else { return true };
-            let Some((span, behind)) = self.value(column, bytes, at) else { return false };
-            // At least the closing brace is to follow.
-            if behind >= end {
-                return false;
-            }
-            if let Some(column) = column {
-                if spans[column] != Span::ABSENT {
-                    return false;
+            let found = match gap.behind {
+                Behind::Text(column) => {
+                    text(bytes, at).filter(|_| spans[column] == Span::ABSENT).map(|found| {
+                        spans[column] = found.0;
+                        found.1
+                    })
                 }
-                spans[column] = span;
-            }
-            at = behind;
-            before = Some(number);
+                Behind::Scalar(column) => {
+                    scalar(bytes, at).filter(|_| spans[column] == Span::ABSENT).map(|found| {
+                        spans[column] = found.0;
+                        found.1
+                    })
+                }
+                Behind::Unknown => unknown(bytes, at),
+                Behind::End => return at == end,
+            };
+            // At least a closing brace is to follow, which is a gap's.
+            let Some(behind) = found.filter(|behind| *behind < end) else { return false };
+            (at, before, number) = (behind, number, gap.next);
         }
     }
 
-    /// Whether a gap stands at `at` and may do so.
-    #[inline(always)]
-    fn stands(&self, number: usize, is_first: bool, bytes: &[u8], at: usize, end: usize) -> bool {
-        let Some(gap) = self.gaps.get(number) else { return false };
-        let length = gap.text.len();
-        let fits = match gap.place {
-            Place::First(_) => is_first && at + length < end,
-            Place::Between(_) => !is_first && at + length < end,
-            Place::Last => !is_first && at + length == end,
+    /// The gap at `at` that is not the predicted one, and will be predicted next time; or [`NONE`].
+    #[inline(never)]
+    fn search(&mut self, bytes: &[u8], at: usize, end: usize, before: usize) -> usize {
+        let fits = |gap: &Gap| {
+            let ends = at + gap.text.len() == end;
+            gap.is_first == (before == NONE) && ends == (gap.behind == Behind::End) && gap.stands(bytes, at)
         };
-        fits && lowest16(load16(bytes, at), length) == gap.head
-            && (length <= WORD_BYTES || load16(bytes, at + length - WORD_BYTES) == gap.tail)
-            && (length <= 2 * WORD_BYTES || bytes[at..at + length] == *gap.text)
-    }
-
-    /// The span of the value at `at`, and where it ends.
-    #[inline(always)]
-    fn value(&self, column: Option<usize>, bytes: &[u8], at: usize) -> Option<(Span, usize)> {
-        let is_string = column.map(|column| self.strings[column]);
-        match *bytes.get(at)? {
-            b'"' if is_string != Some(false) => {
-                let end = string_end(bytes, at + 1)?;
-                Some((Span { start: at as u32 + 1, end: end as u32 }, end + 1))
-            }
-            b'"' | b'{' | b'[' => None,
-            first => {
-                let end = scalar_end(bytes, at);
-                let span = Span { start: at as u32, end: end as u32 };
-                match is_string {
-                    _ if first == b'n' => (bytes[at..end] == *b"null").then_some((Span::NULL, end)),
-                    Some(false) => Some((span, end)),
-                    Some(true) => None,
-                    None => is_scalar(&bytes[at..end]).then_some((span, end)),
-                }
+        let found = self.gaps.iter().position(fits).unwrap_or(NONE);
+        if found != NONE {
+            match self.gaps.get_mut(before) {
+                Some(gap) => gap.next = found,
+                None => self.first = found,
             }
         }
+        found
     }
 
     /// Keeps the gaps of a record that was walked.
     #[cold]
     pub(super) fn learn(&mut self, record: &[u8], members: &[Member]) {
-        if members.is_empty() {
-            return;
-        }
         let mut from = 0;
-        for (number, member) in members.iter().enumerate() {
-            let column = member.column;
-            let place = if number == 0 { Place::First(column) } else { Place::Between(column) };
-            self.keep(&record[from..member.start], place);
+        for member in members {
+            let behind = match member.column {
+                Some(column) if self.strings[column] => Behind::Text(column),
+                Some(column) => Behind::Scalar(column),
+                None => Behind::Unknown,
+            };
+            self.keep(&record[from..member.start], from == 0, behind);
             from = member.end;
         }
-        self.keep(&record[from..], Place::Last);
+        if from > 0 {
+            self.keep(&record[from..], false, Behind::End);
+        }
     }
 
-    fn keep(&mut self, text: &[u8], place: Place) {
+    fn keep(&mut self, text: &[u8], is_first: bool, behind: Behind) {
         if self.gaps.iter().any(|gap| *gap.text == *text) {
             return;
         }
         if self.gaps.len() >= GAPS_MAX {
             self.gaps.clear();
+            self.first = NONE;
         }
-        let head = lowest16(load16(text, 0), text.len());
+        let mask = lowest16(u128::MAX, text.len());
+        let head = load16(text, 0) & mask;
         let tail = load16(text, text.len().saturating_sub(WORD_BYTES));
-        self.gaps.push(Gap { text: text.into(), head, tail, place, next: 0 });
+        self.gaps.push(Gap { text: text.into(), head, mask, tail, is_first, behind, next: NONE });
     }
 }
 
-/// A number, `true` or `false`.
-fn is_scalar(text: &[u8]) -> bool {
-    matches!(text, b"true" | b"false") || number::is_json(text)
+impl Gap {
+    #[inline(always)]
+    fn stands(&self, bytes: &[u8], at: usize) -> bool {
+        let length = self.text.len();
+        (load16(bytes, at) ^ self.head) & self.mask == 0
+            && (length <= WORD_BYTES || load16(bytes, at + length - WORD_BYTES) == self.tail)
+            && (length <= 2 * WORD_BYTES || bytes[at..].starts_with(&self.text))
+    }
+}
+
+/// The span of a string at `at`, or of `null`, and where it ends.
+#[inline(always)]
+fn text(bytes: &[u8], at: usize) -> Option<(Span, usize)> {
+    if bytes.get(at) != Some(&b'"') {
+        return null(bytes, at);
+    }
+    let end = string_end(bytes, at + 1)?;
+    Some((Span { start: at as u32 + 1, end: end as u32 }, end + 1))
+}
+
+/// The span of what is no string, object or array, or of `null`, and where it ends.
+#[inline(always)]
+fn scalar(bytes: &[u8], at: usize) -> Option<(Span, usize)> {
+    match bytes.get(at)? {
+        b'n' => null(bytes, at),
+        b'"' | b'{' | b'[' => None,
+        _ => {
+            let end = scalar_end(bytes, at);
+            Some((Span { start: at as u32, end: end as u32 }, end))
+        }
+    }
+}
+
+#[inline(always)]
+fn null(bytes: &[u8], at: usize) -> Option<(Span, usize)> {
+    (bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(b"null")).then_some((Span::NULL, at + 4))
+}
+
+/// Where the string, number or name at `at` ends.
+fn unknown(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) == Some(&b'"') {
+        return string_end(bytes, at + 1).map(|end| end + 1);
+    }
+    let end = scalar_end(bytes, at);
+    let scalar = &bytes[at..end];
+    (matches!(scalar, b"null" | b"true" | b"false") || number::is_json(scalar)).then_some(end)
 }

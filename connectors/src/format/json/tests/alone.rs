@@ -21,7 +21,7 @@ fn alone(whole: Whole<'_>, records: &[Origin]) -> Decoded {
         record_bytes_max: 150,
     };
     for origin in records {
-        walker(&gather).take(&mut gather, Whole { text: None, ..whole }, *origin);
+        walker(&gather).take(&mut gather, whole, *origin);
     }
     gather.finish().unwrap()
 }
@@ -97,7 +97,7 @@ proptest! {
                 bytes.extend_from_slice(newline);
             }
             let splits = ["s".into()];
-            let expected = alone(Whole { bytes: &bytes, text: None, splits: &splits }, &origins);
+            let expected = alone(Whole { bytes: &bytes, is_text: false, splits: &splits }, &origins);
             let message = |o: &Origin| Message { split: 0, offset: o.offset, start: o.start, end: o.end, absent: false };
             let payload = match newline {
                 b"" => Payload::Messages(Messages { bytes, splits: splits.to_vec(), entries: origins.iter().map(message).collect() }),
