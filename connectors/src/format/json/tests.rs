@@ -238,7 +238,10 @@ proptest! {
         // The model takes -0 for a float, which the rules do not.
         prop_assume!(!record.windows(2).any(|w| w == b"-0"));
         let decoded = decode(&record);
-        let parsed = serde_json::from_slice::<Value>(&record).ok();
+        // Nor can it hold a number that no double can, which does no harm under an unknown key.
+        let parsed = serde_json::from_slice::<Value>(&record);
+        prop_assume!(!parsed.as_ref().is_err_and(|e| e.to_string().contains("out of range")));
+        let parsed = parsed.ok();
         let Some((id, n, x, name, ok)) = parsed.as_ref().and_then(model) else {
             prop_assert_eq!(decoded.batch.num_rows(), 0);
             prop_assert_eq!(decoded.bad.len(), 1);
