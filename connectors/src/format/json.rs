@@ -8,6 +8,7 @@
 //! bytes, then each column is parsed in place for all of them. Any other record is [`walk`]ed alone.
 
 mod shape;
+mod skip;
 mod walk;
 
 use std::ops::Range;

@@ -4,11 +4,11 @@
 //! record that was walked by all the rules are kept; a record that has nothing else between its values is
 //! an object by the same right, in whatever order the gaps come. So only values are looked at: strings for
 //! their closing quote, others for what ends them. Whoever takes a value checks what it is; those of keys
-//! that name no column are checked here. Of anything that is unusual (a new key, an escape, an object in the
-//! object, a repeated key) the answer is that the record must be walked.
+//! that name no column are checked here. Of anything that is unusual (a new key, an escape, a repeated key)
+//! the answer is that the record must be walked.
 
+use super::skip::value_end;
 use super::walk::Member;
-use crate::format::number;
 use crate::format::word::{load16, lowest16, scalar_end, string_end};
 
 /// Gaps that are kept. When others come, all are forgotten.
@@ -42,6 +42,8 @@ pub(super) struct Shape {
     first: usize,
     /// For each column: it is written as a string.
     strings: Vec<bool>,
+    /// Something stood where a gap should, that is none of these.
+    is_missing: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +79,7 @@ const NONE: usize = usize::MAX;
 impl Shape {
     /// `strings`: for each column, whether it is written as a string.
     pub(super) fn new(strings: Vec<bool>) -> Self {
-        Self { gaps: Vec::new(), first: NONE, strings }
+        Self { gaps: Vec::new(), first: NONE, strings, is_missing: true }
     }
 
     /// Finds the values of the record `bytes[start..end]`, valid UTF-8, where all `spans` are absent. False:
@@ -106,7 +108,7 @@ impl Shape {
                         found.1
                     })
                 }
-                Behind::Unknown => unknown(bytes, at),
+                Behind::Unknown => value_end(bytes, at),
                 Behind::End => return at == end,
             };
             // At least a closing brace is to follow, which is a gap's.
@@ -123,6 +125,7 @@ impl Shape {
             gap.is_first == (before == NONE) && ends == (gap.behind == Behind::End) && gap.stands(bytes, at)
         };
         let found = self.gaps.iter().position(fits).unwrap_or(NONE);
+        self.is_missing |= found == NONE;
         if found != NONE {
             match self.gaps.get_mut(before) {
                 Some(gap) => gap.next = found,
@@ -132,9 +135,12 @@ impl Shape {
         found
     }
 
-    /// Keeps the gaps of a record that was walked.
+    /// Keeps the gaps of a record that was walked, if it may have been for want of them.
     #[cold]
     pub(super) fn learn(&mut self, record: &[u8], members: &[Member]) {
+        if !std::mem::take(&mut self.is_missing) {
+            return;
+        }
         let mut from = 0;
         for member in members {
             let behind = match member.column {
@@ -201,14 +207,4 @@ fn scalar(bytes: &[u8], at: usize) -> Option<(Span, usize)> {
 #[inline(always)]
 fn null(bytes: &[u8], at: usize) -> Option<(Span, usize)> {
     (bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(b"null")).then_some((Span::NULL, at + 4))
-}
-
-/// Where the string, number or name at `at` ends.
-fn unknown(bytes: &[u8], at: usize) -> Option<usize> {
-    if bytes.get(at) == Some(&b'"') {
-        return string_end(bytes, at + 1).map(|end| end + 1);
-    }
-    let end = scalar_end(bytes, at);
-    let scalar = &bytes[at..end];
-    (matches!(scalar, b"null" | b"true" | b"false") || number::is_json(scalar)).then_some(end)
 }
