@@ -2,6 +2,10 @@
 //!
 //! A connector reads its format's options with [`Decoding::from_options`] and asks it for a decoder for
 //! each worker. Decoders never fail on data: what is not a row is a bad row with its reason.
+//!
+//! There are two ways through each decoder. Plain records are taken many at once, column by column
+//! (`gather.rs`, `fill.rs`); that way knows only values, not reasons, and leaves whatever it is not sure of to the
+//! other, which takes one record by all the rules. Property tests hold the two together.
 
 mod column;
 mod csv;
