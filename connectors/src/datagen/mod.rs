@@ -97,8 +97,8 @@ impl Source for DatagenSource {
         Ok(Box::new(DatagenReader::new(filler, self.splits, self.rate)))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(RowsDecoder::new(self.schema.clone())))
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(RowsDecoder::new(self.schema.clone(), wanted)))
     }
 
     /// Rows without end have none.

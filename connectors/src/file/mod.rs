@@ -146,12 +146,12 @@ impl Source for FileSource {
         Ok(Box::new(FileReader::new(self.files.clone())))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
         match &self.files.format {
             Format::Text { decoding, .. } => {
-                decoding.decoder_with(&self.files.schema, self.files.layouts.clone())
+                decoding.decoder_with(&self.files.schema, wanted, self.files.layouts.clone())
             }
-            Format::Parquet => Ok(Box::new(RowsDecoder::new(self.files.schema.clone()))),
+            Format::Parquet => Ok(Box::new(RowsDecoder::new(self.files.schema.clone(), wanted))),
         }
     }
 

@@ -96,7 +96,8 @@ impl Read {
 
 /// Reads splits from the given offsets to their ends.
 fn read_from(source: &FileSource, splits: &[(Split, i64)], rows_max: usize) -> Result<Read> {
-    let (mut reader, mut decoder) = (source.reader()?, source.decoder()?);
+    let wanted = vec![true; source.files.schema.fields().len()];
+    let (mut reader, mut decoder) = (source.reader()?, source.decoder(&wanted)?);
     for (split, from) in splits {
         reader.assign(split, *from)?;
     }

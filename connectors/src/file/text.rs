@@ -123,8 +123,11 @@ impl TextSplit {
 
     /// Takes the first `end` bytes of the buffer; reading goes on at `next`.
     fn piece(&mut self, end: usize, next: i64) -> Piece {
-        let rest = self.buffer.split_off(end);
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        // Room for the next piece, lest the rest be moved when it is read.
+        let mut rest = Vec::with_capacity(self.buffer.capacity().min(PIECE_BYTES));
+        rest.extend_from_slice(&self.buffer[end..]);
+        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        bytes.truncate(end);
         let sample = &bytes[..bytes.len().min(SAMPLE_BYTES)];
         let lines = memchr_iter(b'\n', sample).count();
         self.record_bytes_mean = (sample.len() / lines.max(1)).max(1);
@@ -174,24 +177,15 @@ impl TextSplit {
 
     /// Reads until the buffer, whose first byte is at offset `at`, has `target` bytes, or the text ends.
     fn fill_at(&mut self, target: usize, at: i64) -> Result<()> {
-        let mut filled = self.buffer.len();
-        if self.ended || filled >= target {
+        let missing = target.saturating_sub(self.buffer.len());
+        if self.ended || missing == 0 {
             return Ok(());
         }
-        self.buffer.resize(target, 0);
-        while filled < target {
-            match self.text.read(&mut self.buffer[filled..]) {
-                Ok(0) => {
-                    self.ended = true;
-                    break;
-                }
-                Ok(read) => filled += read,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.failed(at + filled as i64, e)),
-            }
-        }
-        self.buffer.truncate(filled);
-        let reached = at + filled as i64;
+        // Unlike `read` this fills room that was not zeroed before.
+        self.buffer.reserve_exact(missing);
+        let read = self.text.by_ref().take(missing as u64).read_to_end(&mut self.buffer);
+        let reached = at + self.buffer.len() as i64;
+        self.ended = read.map_err(|e| self.failed(reached, e))? < missing;
         if self.ended && self.end.is_some_and(|end| reached < end) {
             let (path, end) = (&self.detail.path, self.end.unwrap_or_default());
             return Err(Error::corrupt(format!(

@@ -15,12 +15,14 @@ use siltstone_engine::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     targets: Vec<Option<usize>>,
+    /// For each column, its field.
+    fields: Vec<usize>,
 }
 
 impl Layout {
     /// Field `n` is column `n`.
     pub fn positional(columns: usize) -> Self {
-        Self { targets: (0..columns).map(Some).collect() }
+        Self { targets: (0..columns).map(Some).collect(), fields: (0..columns).collect() }
     }
 
     /// Fields by the names in a header: exactly, or else without regard to case where that is unambiguous.
@@ -29,6 +31,7 @@ impl Layout {
     /// If a column is not in the header, or twice.
     pub fn named<S: AsRef<str>>(schema: &Schema, header: &[S]) -> Result<Self> {
         let mut targets = vec![None; header.len()];
+        let mut fields = Vec::with_capacity(schema.fields().len());
         for (column, field) in schema.fields().iter().enumerate() {
             let exact = positions(header, |name| name == field.name());
             let found = if exact.is_empty() {
@@ -45,12 +48,18 @@ impl Layout {
                 ));
             };
             targets[position] = Some(column);
+            fields.push(position);
         }
-        Ok(Self { targets })
+        Ok(Self { targets, fields })
     }
 
     pub(crate) fn targets(&self) -> &[Option<usize>] {
         &self.targets
+    }
+
+    /// The field that is decoded into a column.
+    pub(crate) fn field(&self, column: usize) -> usize {
+        self.fields[column]
     }
 }
 

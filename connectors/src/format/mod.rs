@@ -2,19 +2,29 @@
 //!
 //! A connector reads its format's options with [`Decoding::from_options`] and asks it for a decoder for
 //! each worker. Decoders never fail on data: what is not a row is a bad row with its reason.
+//!
+//! There are two ways through each decoder. Plain records are taken many at once, column by column
+//! (`gather.rs`, `fill.rs`); that way knows only values, not reasons, and leaves whatever it is not sure of to the
+//! other, which takes one record by all the rules. Property tests hold the two together.
 
 mod column;
 mod csv;
 mod decimal;
 mod dialect;
+mod dictionary;
+mod fill;
 mod framing;
 mod gather;
 mod json;
 mod layout;
 mod moment;
+mod number;
 mod rows;
 mod token;
+mod validity;
 mod value;
+mod values;
+mod word;
 
 pub use dialect::Dialect;
 pub use framing::{Framing, Scan};
@@ -31,6 +41,7 @@ use siltstone_engine::connector::{Decoder, OptionSpec};
 use siltstone_engine::error::{Error, Result};
 
 use crate::option::{self, Options};
+use gather::Gather;
 
 /// `format`, for connectors whose records are bytes.
 pub const FORMAT: OptionSpec =
@@ -100,18 +111,26 @@ impl Decoding {
         Ok(Self { format, record_bytes_max: max.unwrap_or(RECORD_BYTES_DEFAULT) })
     }
 
-    /// A decoder whose CSV fields stand for the columns by position.
-    pub fn decoder(&self, schema: &SchemaRef) -> Result<Box<dyn Decoder>> {
-        self.decoder_with(schema, Arc::new(Layouts::positional(schema.fields().len())))
+    /// A decoder whose CSV fields stand for the columns by position; `wanted` as in
+    /// [`Source::decoder`](siltstone_engine::connector::Source::decoder).
+    pub fn decoder(&self, schema: &SchemaRef, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        self.decoder_with(schema, wanted, Arc::new(Layouts::positional(schema.fields().len())))
     }
 
     /// A decoder that asks `layouts` which CSV field stands for which column of a split.
-    pub fn decoder_with(&self, schema: &SchemaRef, layouts: Arc<Layouts>) -> Result<Box<dyn Decoder>> {
+    pub fn decoder_with(
+        &self,
+        schema: &SchemaRef,
+        wanted: &[bool],
+        layouts: Arc<Layouts>,
+    ) -> Result<Box<dyn Decoder>> {
+        let (gather, max) = (Gather::new(schema, wanted)?, self.record_bytes_max);
+        let rows = RowsDecoder::new(schema.clone(), wanted);
         Ok(match &self.format {
             Format::Csv(dialect) => {
-                Box::new(csv::CsvDecoder::new(schema, dialect.clone(), layouts, self.record_bytes_max)?)
+                Box::new(csv::CsvDecoder::new(gather, rows, dialect.clone(), layouts, max))
             }
-            Format::Json => Box::new(json::JsonDecoder::new(schema, self.record_bytes_max)?),
+            Format::Json => Box::new(json::JsonDecoder::new(gather, rows, max)),
         })
     }
 

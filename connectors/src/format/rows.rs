@@ -8,7 +8,7 @@ use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use siltstone_engine::connector::{BadRow, Decoded, Decoder, Payload, SplitId};
+use siltstone_engine::connector::{BadRow, Decoded, Decoder, Payload, SplitId, without_unread};
 use siltstone_engine::error::{Error, Kind, Result};
 
 use super::column::type_name;
@@ -17,14 +17,20 @@ use super::column::type_name;
 #[derive(Debug)]
 pub(crate) struct RowsDecoder {
     schema: SchemaRef,
+    wanted: Vec<bool>,
 }
 
 impl RowsDecoder {
-    pub(crate) fn new(schema: SchemaRef) -> Self {
-        Self { schema }
+    pub(crate) fn new(schema: SchemaRef, wanted: &[bool]) -> Self {
+        Self { schema, wanted: wanted.to_vec() }
     }
 
     pub(crate) fn decode_rows(&self, split: &SplitId, offset: i64, batch: &RecordBatch) -> Result<Decoded> {
+        let decoded = self.conforming(split, offset, batch)?;
+        Ok(Decoded { batch: without_unread(&decoded.batch, &self.wanted)?, ..decoded })
+    }
+
+    fn conforming(&self, split: &SplitId, offset: i64, batch: &RecordBatch) -> Result<Decoded> {
         let (batch, faults) = conform(batch, &self.schema)?;
         if faults.is_empty() {
             return Ok(Decoded { batch, origins: Vec::new(), bad: Vec::new() });
@@ -185,7 +191,7 @@ mod tests {
 
     fn decode(nullable: bool, values: Vec<Option<i64>>) -> Decoded {
         let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int32, nullable)]));
-        RowsDecoder::new(schema).decode_rows(&"s".into(), 10, &batch(values)).unwrap()
+        RowsDecoder::new(schema, &[true]).decode_rows(&"s".into(), 10, &batch(values)).unwrap()
     }
 
     #[test]

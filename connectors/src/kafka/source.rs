@@ -187,8 +187,8 @@ impl Source for KafkaSource {
         Ok(Box::new(reader))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        self.settings.decoding.decoder(&self.schema)
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        self.settings.decoding.decoder(&self.schema, wanted)
     }
 
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {

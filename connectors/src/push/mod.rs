@@ -67,8 +67,8 @@ impl Source for PushSource {
         Ok(Box::new(PushReader::new(self.queue.clone())))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(RowsDecoder::new(self.schema.clone())))
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(RowsDecoder::new(self.schema.clone(), wanted)))
     }
 
     /// Before a reader says where counting starts, nothing is there to be read.

@@ -1,6 +1,10 @@
 //! From payloads to typed columns.
 
-use arrow::record_batch::RecordBatch;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, NullArray};
+use arrow::datatypes::{DataType, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use serde::{Deserialize, Serialize};
 
 use super::{Payload, SplitId};
@@ -11,7 +15,8 @@ pub const RAW_BYTES_MAX: usize = 4096;
 
 /// Turns payloads into columns. One for each worker; may keep buffers between calls.
 pub trait Decoder: Send {
-    /// Decodes all of `payload`. The good rows' columns are the source's physical schema, in order.
+    /// Decodes all of `payload`. The good rows' columns are the source's physical schema, in order, but for
+    /// those types that [`super::Source::decoder`] allows to differ.
     ///
     /// # Errors
     /// Never for bad data: that is in [`Decoded::bad`].
@@ -26,6 +31,26 @@ pub struct Decoded {
     /// Empty for payloads that were columns already.
     pub origins: Vec<Origin>,
     pub bad: Vec<BadRow>,
+}
+
+/// `batch` with a `NullArray` for each column that is not wanted, as [`super::Source::decoder`] says.
+pub fn without_unread(batch: &RecordBatch, wanted: &[bool]) -> Result<RecordBatch> {
+    if wanted.iter().all(|w| *w) {
+        return Ok(batch.clone());
+    }
+    let is_wanted = |column: usize| wanted.get(column).copied().unwrap_or(true);
+    let schema = batch.schema();
+    let fields = schema.fields().iter().enumerate().map(|(i, field)| match is_wanted(i) {
+        true => field.clone(),
+        false => Arc::new(field.as_ref().clone().with_data_type(DataType::Null).with_nullable(true)),
+    });
+    let columns = batch.columns().iter().enumerate().map(|(i, column)| match is_wanted(i) {
+        true => column.clone(),
+        false => Arc::new(NullArray::new(batch.num_rows())) as ArrayRef,
+    });
+    let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(schema), columns.collect(), &rows)?)
 }
 
 /// Where a row came from: a span of its payload's bytes, and its place in a split.

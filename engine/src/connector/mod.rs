@@ -17,7 +17,7 @@ mod expression;
 mod registry;
 mod split;
 
-pub use decode::{BadRow, Decoded, Decoder, Origin, RAW_BYTES_MAX};
+pub use decode::{BadRow, Decoded, Decoder, Origin, RAW_BYTES_MAX, without_unread};
 pub use definition::{Column, SourceDefinition};
 pub use expression::Expression;
 pub use registry::{Connector, OptionSpec, PushPort, Registry, Sink, Source, SourceSpec};

@@ -60,8 +60,15 @@ pub trait Source: Send + Sync {
     /// A reader for one worker.
     fn reader(&self) -> Result<Box<dyn SplitReader>>;
 
-    /// A decoder for one worker.
-    fn decoder(&self) -> Result<Box<dyn Decoder>>;
+    /// A decoder for one worker; `wanted` has a flag for each physical column: somebody reads it.
+    ///
+    /// A column that nobody reads is checked like the others (a bad value makes a bad row), but its values
+    /// are not kept: it comes as an arrow `NullArray` (its field's type in the batch's schema is `Null`).
+    /// A text column (declared `Utf8`) may come as `DictionaryArray<UInt32Type>` with `Utf8` values, when it
+    /// has few distinct values. The dictionary's `values` array stays the very same `Arc` from batch to batch
+    /// while no new value appears, and only ever grows by appending: codes keep their meaning during a
+    /// decoder's life. A column may turn from a dictionary to plain text, but never back.
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>>;
 
     /// The offset behind each split's last record as of now: what `--bounded` reads to, and what lag is
     /// counted against. A split whose end cannot be told now is left out.

@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::connector::{
     Decoded, Decoder, Fetch, Payload, Poll, Source, SourceDefinition, Split, SplitId, SplitReader,
+    without_unread,
 };
 use crate::error::{Error, Result};
 use crate::lsm::{Batches, BlockReader, Run, Store, Version};
@@ -70,8 +71,8 @@ impl Source for KeptRows {
         }))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(Through { schema: self.schema.clone() }))
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(Through { schema: self.schema.clone(), wanted: wanted.to_vec() }))
     }
 
     fn ends(&self, _splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
@@ -137,6 +138,7 @@ fn skip_rows(batches: Batches, rows: i64) -> Batches {
 /// Rows are decoded already.
 struct Through {
     schema: SchemaRef,
+    wanted: Vec<bool>,
 }
 
 impl Decoder for Through {
@@ -145,6 +147,6 @@ impl Decoder for Through {
             Payload::Rows { batch, .. } => batch.clone(),
             _ => RecordBatch::new_empty(self.schema.clone()),
         };
-        Ok(Decoded { batch, origins: Vec::new(), bad: Vec::new() })
+        Ok(Decoded { batch: without_unread(&batch, &self.wanted)?, origins: Vec::new(), bad: Vec::new() })
     }
 }

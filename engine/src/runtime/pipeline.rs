@@ -30,6 +30,10 @@ const EMISSIONS_MAX: usize = 16;
 /// Bytes of bad rows after which an epoch closes early.
 const BAD_BYTES_MAX: usize = 4 << 20;
 
+/// In a replay, an epoch lasts so many times as long as it took to close the one before, and at most this.
+const REPLAY_COMMIT_SHARE: u32 = 10;
+const REPLAY_INTERVAL_MAX: Duration = Duration::from_secs(10);
+
 /// The longest wait for a worker's barrier without a look at whether the engine stops.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -101,8 +105,9 @@ impl Pipeline {
         let mut metrics = Vec::new();
         let mut workers = Vec::new();
         let commit = Metrics::new("commit");
+        let wanted = spec.graph.wanted();
         for number in 0..spec.workers {
-            let graph = Graph::new(&spec.graph, spec.source.decoder()?);
+            let graph = Graph::new(&spec.graph, spec.source.decoder(&wanted)?);
             let (read, exchange) = (Metrics::new("read"), Metrics::new("exchange"));
             let mut all = vec![read.clone()];
             all.extend(graph.metrics());
@@ -135,6 +140,7 @@ impl Pipeline {
             done: BTreeSet::new(),
             epoch: 0,
             last: clock::now(),
+            commit_time: Duration::ZERO,
             queue,
             workers,
             emissions,
@@ -192,6 +198,8 @@ struct Committer {
     abandon: Arc<AtomicBool>,
     epoch: u64,
     last: Instant,
+    /// How long closing the last epoch took.
+    commit_time: Duration,
 }
 
 /// What the workers have given for the epoch that is open.
@@ -268,7 +276,7 @@ impl Committer {
 
     /// Takes emissions until the epoch should close; true if the pipeline is to stop behind it.
     fn wait_until_due<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<bool> {
-        let deadline = self.last + self.spec.interval;
+        let deadline = self.last + self.interval();
         loop {
             while let Ok(command) = self.commands.try_recv() {
                 if self.obey(command, open) {
@@ -292,6 +300,13 @@ impl Committer {
                 default(wait) => {}
             }
         }
+    }
+
+    /// The time between epochs. Where history is replayed nobody waits for the newest event, so there an
+    /// epoch is as long as keeps the cost of closing it small.
+    fn interval(&self) -> Duration {
+        let longer = (self.commit_time * REPLAY_COMMIT_SHARE).min(REPLAY_INTERVAL_MAX);
+        if self.spec.source.is_bounded() { self.spec.interval.max(longer) } else { self.spec.interval }
     }
 
     /// True: stop.
@@ -395,6 +410,7 @@ impl Committer {
         change.gaps = open.gaps.into_iter().map(|gap| GapRecord { epoch: 0, source, at_us, gap }).collect();
         self.spec.observer.before_commit(&closed, &mut change);
         let version = store.commit(change)?;
+        self.commit_time = start.elapsed();
         closed.commit_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.commit.add(closed.rows, closed.commit_us, 0);
         self.spec.observer.closed(&closed, Some(&version));

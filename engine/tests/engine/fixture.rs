@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, Schem
 use siltstone_engine::aggregate::Function;
 use siltstone_engine::connector::{
     Column, Connector, Decoded, Decoder, Expression, Fetch, OptionSpec, Payload, Poll, Registry, Source,
-    SourceDefinition, SourceSpec, Split, SplitId, SplitReader,
+    SourceDefinition, SourceSpec, Split, SplitId, SplitReader, without_unread,
 };
 use siltstone_engine::error::{Error, Result};
 use siltstone_engine::rollup::{AggregateCall, Key, ViewDefinition};
@@ -90,8 +90,8 @@ impl Source for Numbers {
     fn reader(&self) -> Result<Box<dyn SplitReader>> {
         Ok(Box::new(Reader { source: self.clone(), open: VecDeque::new() }))
     }
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(Through))
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(Through { wanted: wanted.to_vec() }))
     }
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
         Ok(splits.iter().map(|s| (s.id.clone(), self.total)).collect())
@@ -131,14 +131,16 @@ impl SplitReader for Reader {
     }
 }
 
-struct Through;
+struct Through {
+    wanted: Vec<bool>,
+}
 
 impl Decoder for Through {
     fn decode(&mut self, payload: &Payload) -> Result<Decoded> {
         let Payload::Rows { batch, .. } = payload else {
             return Err(Error::invalid("numbers come as rows"));
         };
-        Ok(Decoded { batch: batch.clone(), origins: Vec::new(), bad: Vec::new() })
+        Ok(Decoded { batch: without_unread(batch, &self.wanted)?, origins: Vec::new(), bad: Vec::new() })
     }
 }
 

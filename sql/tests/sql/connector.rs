@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use siltstone_engine::connector::{
     Connector, Decoded, Decoder, Fetch, OptionSpec, Payload, Poll, PushPort, Source, SourceSpec, Split,
-    SplitId, SplitReader,
+    SplitId, SplitReader, without_unread,
 };
 use siltstone_engine::error::{Error, Result};
 
@@ -56,8 +56,8 @@ impl Source for PushSource {
         Ok(Box::new(PushReader { queue: Arc::clone(&self.0), next: None }))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(Columns))
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(Columns { wanted: wanted.to_vec() }))
     }
 
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
@@ -167,8 +167,8 @@ impl Source for CountSource {
         Ok(Box::new(CountReader { schema: self.schema.clone(), next: None, end: self.rows }))
     }
 
-    fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(Columns))
+    fn decoder(&self, wanted: &[bool]) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(Columns { wanted: wanted.to_vec() }))
     }
 
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
@@ -207,14 +207,18 @@ impl SplitReader for CountReader {
     }
 }
 
-struct Columns;
+struct Columns {
+    wanted: Vec<bool>,
+}
 
 impl Decoder for Columns {
     fn decode(&mut self, payload: &Payload) -> Result<Decoded> {
         match payload {
-            Payload::Rows { batch, .. } => {
-                Ok(Decoded { batch: batch.clone(), origins: Vec::new(), bad: Vec::new() })
-            }
+            Payload::Rows { batch, .. } => Ok(Decoded {
+                batch: without_unread(batch, &self.wanted)?,
+                origins: Vec::new(),
+                bad: Vec::new(),
+            }),
             _ => Err(Error::invalid("only columns come here")),
         }
     }

@@ -1,6 +1,8 @@
 //! What a column keeps, and what it gives back.
 
-use arrow::array::Array;
+use arrow::array::{Array, StringArray};
+use arrow::datatypes::TimeUnit;
+use siltstone_engine::error::Kind;
 
 use super::*;
 

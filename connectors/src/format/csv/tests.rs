@@ -1,5 +1,7 @@
 //! CSV text and messages in, rows and bad rows out.
 
+mod alone;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -23,7 +25,8 @@ fn texts(columns: usize) -> SchemaRef {
 
 fn decoder(schema: &SchemaRef, options: &[(&str, &str)]) -> Box<dyn Decoder> {
     let options = options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    Decoding::new("csv", &options).unwrap().decoder(schema).unwrap()
+    let wanted = vec![true; schema.fields().len()];
+    Decoding::new("csv", &options).unwrap().decoder(schema, &wanted).unwrap()
 }
 
 fn text(bytes: &[u8]) -> Payload {
@@ -146,7 +149,7 @@ fn a_layout_chooses_fields_by_name() {
     let layouts = Arc::new(Layouts::positional(2));
     layouts.set(&"s".into(), Layout::named(&schema, &["b", "x", "a"]).unwrap());
     let decoding = Decoding::new("csv", &Options::new()).unwrap();
-    let mut decoder = decoding.decoder_with(&schema, layouts).unwrap();
+    let mut decoder = decoding.decoder_with(&schema, &[true; 2], layouts).unwrap();
     let decoded = decoder.decode(&text(b"q,not a number,1\n\"r\",\"\",2\ns,3\n")).unwrap();
     assert_eq!(rows(&decoded), [["1", "q"], ["2", "r"]]);
     assert_eq!(decoded.bad[0].reason, "record has 2 fields, 3 are expected");
