@@ -50,10 +50,7 @@ impl Groups {
         value: impl Fn(&[u64]) -> T + 'g,
     ) -> impl Iterator<Item = T> + 'g {
         let start = self.key_words + at;
-        order.iter().map(move |&g| {
-            let row = g as usize * self.stride + start;
-            value(&self.words[row..row + length])
-        })
+        order.iter().map(move |&g| value(&self.rows.get(g)[start..start + length]))
     }
 
     fn counts(&self, input: &Input, order: &[u32]) -> ArrayRef {
@@ -64,7 +61,7 @@ impl Groups {
     /// Set for the groups of which a row counted; `None` if that is all.
     fn seen(&self, input: &Input, order: &[u32]) -> Option<NullBuffer> {
         let start = self.key_words + input.at;
-        let seen = |i: usize| self.words[order[i] as usize * self.stride + start] > 0;
+        let seen = |i: usize| self.rows.get(order[i])[start] > 0;
         let seen = NullBuffer::new(BooleanBuffer::collect_bool(order.len(), seen));
         (seen.null_count() > 0).then_some(seen)
     }

@@ -11,6 +11,7 @@ use super::number::{
     Counted, Number, Words, count, decimal_sum, fold, fold_decimals, integer_sum, keep, set_decimal_sum,
 };
 use super::plan::{Input, Kind, Plan};
+use super::row::Rows;
 use super::text::Texts;
 use crate::error::{Error, Kind as ErrorKind, Result};
 
@@ -18,8 +19,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 #[derive(Debug)]
 pub struct Groups {
     pub(super) plan: Arc<Plan>,
-    pub(super) words: Vec<u64>,
-    pub(super) stride: usize,
+    pub(super) rows: Rows,
     pub(super) key_words: usize,
     pub(super) texts: Vec<Texts>,
     count: usize,
@@ -30,7 +30,7 @@ impl Groups {
     pub fn new(plan: Arc<Plan>, key_words: usize) -> Self {
         let texts = (0..plan.texts).map(|_| Texts::default()).collect();
         let stride = key_words + plan.words();
-        Self { plan, words: Vec::new(), stride, key_words, texts, count: 0 }
+        Self { plan, rows: Rows::new(stride), key_words, texts, count: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -55,8 +55,7 @@ impl Groups {
     #[inline]
     pub fn add(&mut self, key: &[u64]) -> u32 {
         let group = u32::try_from(self.count).expect("a table is drained long before 2^32 groups");
-        self.words.extend_from_slice(&key[..self.key_words]);
-        self.words.extend_from_slice(&self.plan.identity);
+        self.rows.add(group, &key[..self.key_words], &self.plan.identity);
         self.count += 1;
         group
     }
@@ -64,27 +63,25 @@ impl Groups {
     /// The key words of a group.
     #[inline]
     pub fn key_of(&self, group: u32) -> &[u64] {
-        let at = group as usize * self.stride;
-        &self.words[at..at + self.key_words]
+        &self.rows.get(group)[..self.key_words]
     }
 
     /// The key words of a group, which are so many.
     #[inline(always)]
     pub fn key<const WORDS: usize>(&self, group: u32) -> &[u64; WORDS] {
-        let at = group as usize * self.stride;
-        self.words[at..].first_chunk().expect("a group's row holds its key")
+        self.rows.get(group).first_chunk().expect("a group's row holds its key")
     }
 
     /// Forgets all groups and keeps the memory.
     pub fn clear(&mut self) {
-        self.words.clear();
+        self.rows.clear();
         self.texts.iter_mut().for_each(Texts::clear);
         self.count = 0;
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.words.capacity() * 8 + self.texts.iter().map(Texts::bytes).sum::<usize>()
+        self.rows.bytes() + self.texts.iter().map(Texts::bytes).sum::<usize>()
     }
 
     /// Folds a batch: row `i` belongs to `groups[i]`. `values` and `masks` are by the places that the calls
@@ -146,7 +143,7 @@ impl Groups {
     }
 
     fn words(&mut self) -> Words<'_> {
-        Words { words: &mut self.words, stride: self.stride, states: self.key_words }
+        Words { rows: &mut self.rows, states: self.key_words }
     }
 
     fn grow_texts(&mut self) {
@@ -159,10 +156,9 @@ impl Groups {
         self.grow_texts();
         let plan = self.plan.clone();
         let mut fits = true;
-        for (from, &to) in other.words.chunks_exact(other.stride).zip(groups) {
-            let from = &from[other.key_words..];
-            let at = to as usize * self.stride + self.key_words;
-            let to = &mut self.words[at..at + from.len()];
+        for (from, &to) in (0..other.count as u32).zip(groups) {
+            let from = &other.rows.get(from)[other.key_words..];
+            let to = &mut self.rows.get_mut(to)[self.key_words..];
             for input in &plan.inputs {
                 to[input.at] += from[input.at];
                 if input.sums {
@@ -226,7 +222,7 @@ impl Groups {
             let counts = columns[columns.len() - 1].as_primitive::<Int64Type>().values();
             let start = self.key_words + input.at;
             for (&group, &n) in groups.iter().zip(counts) {
-                self.words[group as usize * self.stride + start] += n as u64;
+                self.rows.get_mut(group)[start] += n as u64;
             }
         }
         let counted = counted(groups.len(), Some(first), None);
@@ -242,14 +238,13 @@ impl Groups {
         if std::mem::replace(&mut done[what], true) {
             return Ok(());
         }
-        let (stride, start) = (self.stride, self.key_words + states);
-        let row = |group: u32| group as usize * stride + start;
+        let start = self.key_words + states;
         match (what, input.kind) {
             (1, Kind::Float) => {
                 let sums = first.as_primitive::<Float64Type>().values();
                 let errors = columns[1].as_primitive::<Float64Type>().values();
                 counted.for_each(|i| {
-                    let words = &mut self.words[row(groups[i])..][..2];
+                    let words = &mut self.rows.get_mut(groups[i])[start..][..2];
                     sums[i].add(words);
                     words[1] = (f64::from_bits(words[1]) + errors[i]).to_bits();
                 });
@@ -258,7 +253,7 @@ impl Groups {
                 let sums = first.as_primitive::<arrow::datatypes::Decimal256Type>().values();
                 let mut fits = true;
                 counted.for_each(|i| {
-                    let words = &mut self.words[row(groups[i])..][..4];
+                    let words = &mut self.rows.get_mut(groups[i])[start..][..4];
                     fits &= set_decimal_sum(words, decimal_sum(words).checked_add(sums[i]));
                 });
                 return if fits { Ok(()) } else { Err(overflow("decimals")) };
@@ -267,7 +262,7 @@ impl Groups {
                 let sums = first.as_primitive::<Decimal128Type>().values();
                 let mut fits = true;
                 counted.for_each(|i| {
-                    let words = &mut self.words[row(groups[i])..][..2];
+                    let words = &mut self.rows.get_mut(groups[i])[start..][..2];
                     match integer_sum(words).checked_add(sums[i]) {
                         Some(sum) => words.copy_from_slice(&[sum as u64, (sum >> 64) as u64]),
                         None => fits = false,
@@ -278,13 +273,19 @@ impl Groups {
             (_, Kind::Integer | Kind::Float) => {
                 let ordered = ordered(first, input.kind)?;
                 counted.for_each(|i| {
-                    best(input.kind, &mut self.words[row(groups[i])..][..1], &[ordered[i] as u64], what == 3);
+                    best(
+                        input.kind,
+                        &mut self.rows.get_mut(groups[i])[start..][..1],
+                        &[ordered[i] as u64],
+                        what == 3,
+                    );
                 });
             }
             (_, Kind::Decimal) => {
                 let values = first.as_primitive::<Decimal128Type>().values();
                 let better = if what == 3 { i128::max } else { i128::min };
-                counted.for_each(|i| keep(&mut self.words[row(groups[i])..][..2], values[i], better));
+                counted
+                    .for_each(|i| keep(&mut self.rows.get_mut(groups[i])[start..][..2], values[i], better));
             }
             (_, Kind::Text) => self.offer(input, groups, first, [what == 2, what == 3], &counted)?,
             (_, Kind::Count) => {}

@@ -19,6 +19,7 @@ mod group;
 mod law;
 mod number;
 mod plan;
+mod row;
 mod text;
 
 pub use finish::finish;

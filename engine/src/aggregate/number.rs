@@ -7,6 +7,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::i256;
 
 use super::plan::Input;
+use super::row::Rows;
 
 /// Which rows of a batch count.
 pub(super) enum Counted {
@@ -90,10 +91,9 @@ pub(super) fn set_decimal_sum(words: &mut [u64], sum: Option<i256>) -> bool {
     sum.is_some()
 }
 
-/// Groups' rows as one piece of words.
+/// Groups' rows.
 pub(super) struct Words<'w> {
-    pub words: &'w mut [u64],
-    pub stride: usize,
+    pub rows: &'w mut Rows,
     /// Where the states begin in a row.
     pub states: usize,
 }
@@ -121,7 +121,7 @@ pub(super) fn fold<N: Number>(
 /// One pass, with what it does known to the compiler.
 fn pass<N: Number, const SUM: bool, const MIN: bool, const MAX: bool>(
     input: &Input,
-    Words { words, stride, states }: Words<'_>,
+    Words { rows, states }: Words<'_>,
     groups: &[u32],
     values: &[N],
     counted: &Counted,
@@ -132,8 +132,7 @@ fn pass<N: Number, const SUM: bool, const MIN: bool, const MAX: bool>(
     let max = min + usize::from(MIN);
     let (groups, values) = (&groups[..values.len()], values);
     counted.for_each(|i| {
-        let at = groups[i] as usize * stride + start;
-        let row = &mut words[at..at + length];
+        let row = &mut rows.get_mut(groups[i])[start..start + length];
         row[0] += 1;
         if SUM {
             values[i].add(&mut row[1..3]);
@@ -149,28 +148,22 @@ fn pass<N: Number, const SUM: bool, const MIN: bool, const MAX: bool>(
 }
 
 /// Counts rows.
-pub(super) fn count(
-    input: &Input,
-    Words { words, stride, states }: Words<'_>,
-    groups: &[u32],
-    counted: &Counted,
-) {
+pub(super) fn count(input: &Input, Words { rows, states }: Words<'_>, groups: &[u32], counted: &Counted) {
     let start = states + input.at;
-    counted.for_each(|i| words[groups[i] as usize * stride + start] += 1);
+    counted.for_each(|i| rows.get_mut(groups[i])[start] += 1);
 }
 
 /// Folds decimals; false if a sum overflowed.
 pub(super) fn fold_decimals(
     input: &Input,
-    Words { words, stride, states }: Words<'_>,
+    Words { rows, states }: Words<'_>,
     groups: &[u32],
     values: &[i128],
     counted: &Counted,
 ) -> bool {
     let mut fits = true;
     counted.for_each(|i| {
-        let at = groups[i] as usize * stride + states;
-        let row = &mut words[at..at + input.end()];
+        let row = &mut rows.get_mut(groups[i])[states..states + input.end()];
         row[input.at] += 1;
         if input.sums {
             let sum = &mut row[input.sum_at()..];
