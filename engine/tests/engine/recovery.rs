@@ -65,11 +65,17 @@ fn each_stop_on_the_way_leaves_a_whole_epoch_and_the_end_is_exact() {
     }
 }
 
+/// Rows that are let out at once.
+const STEP: i64 = 200_000;
+
 #[test]
 fn every_epoch_of_a_table_keeps_the_rows_of_its_offsets_and_no_others() {
     let dir = tempfile::tempdir().expect("a directory");
     // Blocks are emitted ahead of barriers, by workers that reach them at different times.
     let numbers = Numbers { batch: 70_000, ..Numbers::new(2_000_000, 5) };
+    // More is let out for each epoch that was looked at, so that there are many however fast they close.
+    let mut limit = STEP;
+    numbers.limit.store(limit, Ordering::Release);
     let engine = open(dir.path(), &numbers, 64 << 20, Duration::from_millis(1));
     let source = engine.create_source("keeps", source(true)).expect("creates");
     engine.create_view("", view("v", source)).expect("creates");
@@ -82,9 +88,11 @@ fn every_epoch_of_a_table_keeps_the_rows_of_its_offsets_and_no_others() {
             let offsets: i64 = status.splits.iter().map(|s| s.offset).sum();
             let own = &status.sources[0];
             assert_eq!((own.kept_rows as i64, own.rows as i64), (offsets, offsets), "epoch {newest}");
+            limit += STEP;
+            numbers.limit.store(limit, Ordering::Release);
         }
     }
-    assert!(!seen.is_empty(), "no epoch was looked at");
+    assert!(seen.len() > 5, "{} epochs were looked at", seen.len());
 }
 
 #[test]
