@@ -57,9 +57,10 @@ fn tier(bytes: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lsm::Bounds;
 
     fn run(run: u64, bytes: u64) -> RunRecord {
-        RunRecord { relation: 1, run, epoch: run, blocks: 1, rows: 1, bytes }
+        RunRecord { relation: 1, run, epoch: run, blocks: 1, rows: 1, bytes, bounds: Bounds::default() }
     }
 
     #[test]

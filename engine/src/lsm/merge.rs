@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+use super::range::key_at;
 use crate::error::Result;
 use crate::rollup::{GroupTable, Layout};
 
@@ -53,12 +54,6 @@ impl Input {
         }
         Ok(low)
     }
-}
-
-/// The key of a row, as bytes in the order of keys.
-fn key_at(layout: &Layout, batch: &RecordBatch, row: usize) -> Result<Vec<u8>> {
-    let columns: Vec<_> = layout.key_columns(batch).iter().map(|c| c.slice(row, 1)).collect();
-    Ok(layout.keys.encode(&columns)?.row(0).data().to_vec())
 }
 
 impl Merge {

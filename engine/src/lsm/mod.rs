@@ -12,21 +12,27 @@
 //!   next start reads it.
 
 mod block;
+mod bounds;
 mod compaction;
 mod merge;
 mod owner;
+mod range;
 mod record;
 mod run;
+mod scan;
 mod store;
 mod version;
 
 pub use block::BlockReader;
+pub use bounds::Bounds;
 pub use compaction::{Choice, choose};
 pub use merge::{Batches, Merge};
 pub use owner::Ownership;
+pub use range::{KeyCondition, KeyRange, Wanted, ranges};
 pub use record::{
     CursorRecord, ErrorRow, GapRecord, RelationKind, RelationRecord, RunRecord, SplitRecord, Totals,
 };
 pub use run::{Block, RunWriter};
+pub use scan::scan;
 pub use store::{Change, Store, StoreOptions, Stored};
 pub use version::{Run, Version};

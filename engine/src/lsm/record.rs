@@ -17,6 +17,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Bounds;
 use crate::connector::{BadRow, Gap, Split};
 use crate::error::{Error, Result};
 
@@ -70,6 +71,9 @@ pub struct RunRecord {
     pub blocks: u32,
     pub rows: u64,
     pub bytes: u64,
+    /// Of a view's run; an earlier version did not write them.
+    #[serde(default)]
+    pub bounds: Bounds,
 }
 
 /// The newest epoch.
@@ -209,8 +213,18 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_and_other_bytes_are_refused() {
-        let run = RunRecord { relation: 1, run: 2, epoch: 3, blocks: 4, rows: 5, bytes: 6 };
+        let run = RunRecord {
+            relation: 1,
+            run: 2,
+            epoch: 3,
+            blocks: 4,
+            rows: 5,
+            bytes: 6,
+            bounds: Bounds::default(),
+        };
         assert_eq!(from_bytes::<RunRecord>("runs", &to_bytes(&run)).expect("reads"), run);
+        let earlier = br#"{"relation":1,"run":2,"epoch":3,"blocks":4,"rows":5,"bytes":6}"#;
+        assert_eq!(from_bytes::<RunRecord>("runs", earlier).expect("reads"), run, "without bounds");
         assert!(from_bytes::<RunRecord>("runs", b"{}").is_err());
     }
 }

@@ -4,15 +4,18 @@
 //! finished files, which costs a fraction (`docs/format.md`) and fsyncs by itself.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
 use super::block;
+use super::bounds::{Bounds, Ends};
+use super::range::key_at;
 use super::record::{RunRecord, key};
 use super::store::Store;
 use crate::error::{Error, Result};
-use crate::rollup::BLOCK_ROWS;
+use crate::rollup::{BLOCK_ROWS, Layout};
 
 /// Encoded bytes above which a run is ingested instead of journalled.
 const INGEST_BYTES_MIN: usize = 8 << 20;
@@ -22,11 +25,23 @@ const INGEST_BYTES_MIN: usize = 8 << 20;
 pub struct Block {
     rows: u64,
     bytes: Vec<u8>,
+    ends: Option<Ends>,
 }
 
 impl Block {
+    /// Rows in any order.
     pub fn new(batch: &RecordBatch) -> Result<Self> {
-        Ok(Self { rows: batch.num_rows() as u64, bytes: block::encode(batch)? })
+        Ok(Self { rows: batch.num_rows() as u64, bytes: block::encode(batch)?, ends: None })
+    }
+
+    /// Groups in the order of their keys, at least one.
+    pub fn sorted(batch: &RecordBatch, layout: &Layout) -> Result<Self> {
+        let mut block = Self::new(batch)?;
+        if !layout.keys.is_empty() && batch.num_rows() > 0 {
+            let (first, last) = (key_at(layout, batch, 0)?, key_at(layout, batch, batch.num_rows() - 1)?);
+            block.ends = Some(Ends::new(&first, &last));
+        }
+        Ok(block)
     }
 }
 
@@ -34,6 +49,10 @@ impl Block {
 pub struct RunWriter<'s> {
     store: &'s Store,
     record: RunRecord,
+    /// Of what is written row by row, if it is sorted.
+    layout: Option<Arc<Layout>>,
+    /// Of the blocks so far.
+    ends: Vec<Option<Ends>>,
     /// Batches that do not fill a block yet.
     pending: Vec<RecordBatch>,
     pending_rows: usize,
@@ -63,17 +82,33 @@ fn ingestion(store: &Store) -> Result<Ingestion<'_>> {
 impl<'s> RunWriter<'s> {
     /// Begins a new run of a relation; it exists only when its record is committed.
     pub fn begin(store: &'s Store, relation: u32) -> Self {
-        let record =
-            RunRecord { relation, run: store.allocate_run(), epoch: 0, blocks: 0, rows: 0, bytes: 0 };
+        let record = RunRecord {
+            relation,
+            run: store.allocate_run(),
+            epoch: 0,
+            blocks: 0,
+            rows: 0,
+            bytes: 0,
+            bounds: Bounds::default(),
+        };
         Self {
             store,
             record,
+            layout: None,
+            ends: Vec::new(),
             pending: Vec::new(),
             pending_rows: 0,
             held: Vec::new(),
             held_bytes: 0,
             ingestion: None,
         }
+    }
+
+    /// What is written from here on are groups of this layout, in the order of their keys.
+    #[must_use]
+    pub fn sorted(mut self, layout: Arc<Layout>) -> Self {
+        self.layout = Some(layout);
+        self
     }
 
     /// Adds rows, in blocks of [`BLOCK_ROWS`].
@@ -105,7 +140,11 @@ impl<'s> RunWriter<'s> {
 
     /// Adds one block.
     pub fn write_block(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.write_encoded(Block::new(batch)?)
+        let block = match &self.layout {
+            Some(layout) => Block::sorted(batch, layout)?,
+            None => Block::new(batch)?,
+        };
+        self.write_encoded(block)
     }
 
     /// Adds one block that is encoded already.
@@ -114,6 +153,7 @@ impl<'s> RunWriter<'s> {
         self.record.bytes += block.bytes.len() as u64;
         self.held_bytes += block.bytes.len();
         self.held.push(block.bytes);
+        self.ends.push(block.ends);
         if self.ingestion.is_some() || self.held_bytes >= INGEST_BYTES_MIN {
             self.ingest()?;
         }
@@ -139,6 +179,7 @@ impl<'s> RunWriter<'s> {
     pub fn finish(mut self, epoch: u64) -> Result<Option<RunRecord>> {
         self.cut(1)?;
         self.record.epoch = epoch;
+        self.record.bounds = Bounds::of(std::mem::take(&mut self.ends));
         if let Some(mut bulk) = self.ingestion.take() {
             bulk(Step::Finish)?;
             // Its tables are fsynced by `finish`, the folder of its blob files is not.

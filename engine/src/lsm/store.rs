@@ -317,8 +317,19 @@ impl Store {
 
     /// The batches of a run, in order. The run stays while the iterator lives.
     pub fn read(self: &Arc<Self>, run: &Arc<Run>, reader: BlockReader) -> super::Batches {
+        let positions = 0..run.record.blocks;
+        self.read_at(run, positions, reader)
+    }
+
+    /// As [`Store::read`], of the blocks at these positions.
+    pub(super) fn read_at(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        positions: impl Iterator<Item = u32> + Send + 'static,
+        reader: BlockReader,
+    ) -> super::Batches {
         let (store, run) = (self.clone(), run.clone());
-        Box::new((0..run.record.blocks).map(move |position| store.read_block(&run.record, position, &reader)))
+        Box::new(positions.map(move |position| store.read_block(&run.record, position, &reader)))
     }
 
     fn read_block(&self, run: &RunRecord, position: u32, reader: &BlockReader) -> Result<RecordBatch> {

@@ -24,7 +24,7 @@ pub fn compact(
     let chosen: Vec<&Arc<Run>> = runs.iter().filter(|r| chosen.contains(&r.record.run)).collect();
     let epoch = chosen.iter().map(|r| r.record.epoch).max().unwrap_or(0);
     let inputs: Vec<Batches> = chosen.iter().map(|r| store.read(r, BlockReader::default())).collect();
-    let mut run = RunWriter::begin(store, view);
+    let mut run = RunWriter::begin(store, view).sorted(layout.clone());
     for batch in Merge::new(layout.clone(), inputs) {
         if cancelled() {
             return Ok(true);

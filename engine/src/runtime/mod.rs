@@ -21,4 +21,4 @@ pub use status::{
     ViewStatus,
 };
 
-pub use crate::lsm::RelationKind;
+pub use crate::lsm::{KeyCondition, RelationKind, Wanted};

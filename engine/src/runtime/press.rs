@@ -72,7 +72,7 @@ fn press_view(graph: &GraphSpec, place: usize, table: GroupTable, pressed: &mut 
         for (_, derivation, table) in &mut fed {
             table.derive(&batch, layout, derivation)?;
         }
-        blocks.push(Block::new(&batch)?);
+        blocks.push(Block::sorted(&batch, layout)?);
     }
     pressed.insert(place, blocks);
     fed.into_iter().try_for_each(|(to, _, table)| press_view(graph, to, table, pressed))

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use super::state::AttachedView;
 use crate::connector::{BadRow, Gap, SourceDefinition};
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{Batches, BlockReader, Merge, Run, Store, Version};
+use crate::lsm::{BlockReader, KeyCondition, Run, Store, Version, ranges, scan};
 use crate::rollup::GroupTable;
 
 /// A blocking sequence of batches.
@@ -68,6 +68,16 @@ impl Snapshot {
     /// The groups of a view, each once and in key order, with the columns of
     /// [`crate::rollup::ViewDefinition::schema`] that `projection` names.
     pub fn scan_view(&self, view: u32, projection: Option<&[usize]>) -> Result<BatchIter> {
+        self.scan_view_where(view, &[], projection)
+    }
+
+    /// As [`Snapshot::scan_view`], of the groups that may satisfy all conditions: all that do are among them.
+    pub fn scan_view_where(
+        &self,
+        view: u32,
+        conditions: &[KeyCondition],
+        projection: Option<&[usize]>,
+    ) -> Result<BatchIter> {
         let attached = self.views.get(&view);
         let attached =
             attached.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no view {view}")))?;
@@ -76,10 +86,11 @@ impl Snapshot {
         if runs.is_empty() && layout.keys.is_empty() {
             return Ok(Box::new(std::iter::once(self.empty_group(attached, projection))));
         }
-        let inputs: Vec<Batches> = runs.iter().map(|r| self.store.read(r, BlockReader::default())).collect();
         let projection = projection.map(<[usize]>::to_vec);
-        let merge = Merge::new(layout.clone(), inputs);
-        Ok(Box::new(merge.map(move |batch| layout.finish(&batch?, projection.as_deref()))))
+        let ranges = ranges(&layout.keys, conditions)?;
+        let (store, runs, own) = (self.store.clone(), runs.to_vec(), layout.clone());
+        let states = ranges.into_iter().flat_map(move |range| scan(&store, &own, &runs, &range));
+        Ok(Box::new(states.map(move |batch| layout.finish(&batch?, projection.as_deref()))))
     }
 
     /// An aggregate without keys has one row even where nothing was folded.

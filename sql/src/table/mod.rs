@@ -1,6 +1,7 @@
 //! The tables that queries read: the relations of `public` at one snapshot, the system schemas, and how their
 //! rows come out of the engine.
 
+mod filter;
 mod pinned;
 mod postgres;
 #[cfg(feature = "pg-catalog")]

@@ -59,7 +59,7 @@ impl Public {
         let rollup = PinnedTable::new(
             &view.create.name,
             view.compiled.definition.schema(),
-            Rows::Rollup { view: view.id },
+            Rows::Rollup { view: view.id, keys: view.compiled.definition.keys.len() },
             self.snapshot.clone(),
         );
         let source = provider_as_source(Arc::new(rollup));

@@ -8,18 +8,19 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::datasource::TableType;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
-use siltstone_engine::runtime::{RowPart, Snapshot};
+use siltstone_engine::runtime::{KeyCondition, RowPart, Snapshot};
 
+use super::filter::{conditions, limits_key};
 use super::scan::{Part, ScanExec};
 use crate::error::{Error, sqlstate};
 
 /// Where a table's rows are.
 #[derive(Clone)]
 pub enum Rows {
-    /// The groups that the engine keeps for a view.
-    Rollup { view: u32 },
+    /// The groups that the engine keeps for a view, their keys in the first columns.
+    Rollup { view: u32, keys: usize },
     /// The kept rows of a table.
     Kept { table: u32 },
     /// Nowhere: a source keeps no rows. These views read it.
@@ -53,13 +54,13 @@ impl PinnedTable {
 
     /// It is a view that does not hold all that its source has read.
     pub fn is_backfilling(&self) -> bool {
-        matches!(self.rows, Rows::Rollup { view } if self.snapshot.is_backfilling(view))
+        matches!(self.rows, Rows::Rollup { view, .. } if self.snapshot.is_backfilling(view))
     }
 
     /// Rows there are at most.
     pub fn rows_max(&self) -> u64 {
         match self.rows {
-            Rows::Rollup { view } => self.snapshot.group_count_max(view),
+            Rows::Rollup { view, .. } => self.snapshot.group_count_max(view),
             Rows::Kept { table } => self.snapshot.row_count(table),
             Rows::Nowhere { .. } => 0,
         }
@@ -95,9 +96,9 @@ impl TableProvider for PinnedTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
@@ -110,11 +111,14 @@ impl TableProvider for PinnedTable {
             Rows::Nowhere { views } => {
                 return Err(DataFusionError::External(Box::new(self.keeps_none(views))));
             }
-            Rows::Rollup { view } => vec![rollup_part(&self.snapshot, *view, wanted)],
+            Rows::Rollup { view, keys } => {
+                let conditions = conditions(filters, &self.schema, *keys);
+                vec![rollup_part(&self.snapshot, *view, conditions, wanted)]
+            }
             Rows::Kept { table } => {
                 let parts = self.snapshot.row_parts(*table);
                 let parts = parts.map_err(|e| DataFusionError::External(Box::new(e)))?;
-                divide(parts, _state.config().target_partitions())
+                divide(parts, state.config().target_partitions())
                     .into_iter()
                     .map(|parts| kept_part(&self.snapshot, parts, wanted.clone()))
                     .collect()
@@ -122,7 +126,17 @@ impl TableProvider for PinnedTable {
         };
         let mut statistics = Statistics::new_unknown(&schema);
         statistics.num_rows = self.row_statistics();
-        Ok(Arc::new(ScanExec::new(self.name.clone(), schema, parts, statistics)))
+        Ok(Arc::new(ScanExec::new(self.name.clone(), schema, parts, statistics).with_filters(filters)))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| match self.rows {
+            Rows::Rollup { keys, .. } if limits_key(filter, &self.schema, keys) => {
+                TableProviderFilterPushDown::Inexact
+            }
+            _ => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
     }
 
     fn statistics(&self) -> Option<Statistics> {
@@ -140,9 +154,14 @@ impl PinnedTable {
     }
 }
 
-fn rollup_part(snapshot: &Snapshot, view: u32, wanted: Option<Vec<usize>>) -> Part {
+fn rollup_part(
+    snapshot: &Snapshot,
+    view: u32,
+    conditions: Vec<KeyCondition>,
+    wanted: Option<Vec<usize>>,
+) -> Part {
     let snapshot = snapshot.clone();
-    Arc::new(move || snapshot.scan_view(view, wanted.as_deref()))
+    Arc::new(move || snapshot.scan_view_where(view, &conditions, wanted.as_deref()))
 }
 
 fn kept_part(snapshot: &Snapshot, parts: Vec<RowPart>, wanted: Option<Vec<usize>>) -> Part {

@@ -10,6 +10,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -30,6 +31,8 @@ pub struct ScanExec {
     label: String,
     schema: SchemaRef,
     parts: Vec<Part>,
+    /// What limits what is read, as text.
+    filters: String,
     statistics: Arc<Statistics>,
     properties: Arc<PlanProperties>,
 }
@@ -43,7 +46,15 @@ impl ScanExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { label, schema, parts, statistics: Arc::new(statistics), properties: Arc::new(properties) }
+        let (statistics, properties) = (Arc::new(statistics), Arc::new(properties));
+        Self { label, schema, parts, filters: String::new(), statistics, properties }
+    }
+
+    /// Shows these filters as what limits the scan.
+    #[must_use]
+    pub fn with_filters(mut self, filters: &[Expr]) -> Self {
+        self.filters = filters.iter().map(ToString::to_string).collect::<Vec<_>>().join(" AND ");
+        self
     }
 }
 
@@ -127,6 +138,7 @@ impl DisplayAs for ScanExec {
             self.label,
             self.parts.len(),
             columns.join(", ")
-        )
+        )?;
+        if self.filters.is_empty() { Ok(()) } else { write!(f, ", keys=[{}]", self.filters) }
     }
 }
