@@ -22,7 +22,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     format::QUOTE,
     format::ESCAPE,
     format::NULL,
-    optional("record.bytes.max", "bytes of the longest value; a longer one is a bad row; default 33554432"),
+    optional("record.bytes.max", "bytes of the longest value; a longer one is a bad row; default 1048576"),
     optional("auto.offset.reset", "where a new source starts: earliest (default) or latest"),
     optional(
         "scan.startup.timestamp",
@@ -111,13 +111,9 @@ impl Settings {
     }
 }
 
-/// The broker limits the size of a value already, so all that it lets through is let through here.
 fn decoding(options: &Options) -> Result<Decoding> {
-    let mut options = options.clone();
-    let max = format::RECORD_BYTES_LIMIT.to_string();
-    options.entry(format::RECORD_BYTES_MAX.name.to_owned()).or_insert(max);
     let name = options.get("format").map_or("json", String::as_str);
-    Decoding::new(name, &options)
+    Decoding::new(name, options)
 }
 
 fn start(options: &Options) -> Result<Start> {
@@ -210,7 +206,7 @@ mod tests {
         assert_eq!(settings.group, None);
         assert!(!settings.skips_gaps);
         assert_eq!(settings.decoding.format, format::Format::Json);
-        assert_eq!(settings.decoding.record_bytes_max, format::RECORD_BYTES_LIMIT);
+        assert_eq!(settings.decoding.record_bytes_max, 1 << 20);
     }
 
     #[test]

@@ -45,6 +45,7 @@ def bad_record(kind, number):
         "blanks": b"   ",
         "no value": None,
         "large": b"x" * LARGE_BYTES,
+        "large text": start + b',"name":"' + b"x" * LARGE_BYTES + b'"}',
     }[kind]
 
 
@@ -52,9 +53,9 @@ KINDS = """not json|cut off|unclosed string|something after the object|word afte
 null literal|text for an integer|truth for an integer|fraction for an integer|text for a float|object for a text|
 array for a text|integer out of range|integer below range|bigint out of range|float out of range|not utf-8|
 half a character|deep nesting|deep and open|missing not null|null for not null|empty|blanks|no value|
-large""".replace("\n", "").split("|")
+large|large text""".replace("\n", "").split("|")
 # Of these a few are enough: each costs the broker megabytes.
-RARE = {"large": 3, "deep nesting": 20, "deep and open": 20}
+RARE = {"large": 3, "large text": 3, "deep nesting": 20, "deep and open": 20}
 
 
 def good_record(number, rng):

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use super::*;
 use crate::aggregate::Function;
 use crate::connector::Expression;
-use crate::rollup::{AggregateCall, Key, ViewDefinition};
+use crate::rollup::{AggregateCall, Key, TEXTS_MAX, ViewDefinition};
 
 #[derive(Debug)]
 struct Field(usize, DataType);
@@ -104,4 +104,51 @@ fn tables_absorb_each_other() {
         batch.column(3).as_any().downcast_ref::<Int64Array>().expect("counts").values().iter().sum()
     };
     assert_eq!((counts(&both), counts(&whole)), (110_000, 90_000));
+}
+
+/// More texts than a dictionary holds: the table goes over to bytes on the way, and meets one that has not.
+#[test]
+fn too_many_texts_become_bytes() {
+    let key = Key { name: "k".into(), expression: Arc::new(Field(0, DataType::Utf8)), bucket: None };
+    let view = ViewDefinition {
+        name: "v".into(),
+        source: 1,
+        filter: None,
+        keys: vec![key],
+        aggregates: vec![AggregateCall {
+            name: "n".into(),
+            function: Function::Count,
+            argument: None,
+            filter: None,
+            output: DataType::Int64,
+        }],
+    };
+    let layout = Arc::new(Layout::new(&view).expect("valid"));
+    let dictionaries = GroupTable::dictionaries(&layout);
+    let table = |from: usize, to: usize| {
+        let mut table = GroupTable::with(layout.clone(), &dictionaries);
+        for start in (from..to).step_by(8000) {
+            let end = to.min(start + 8000);
+            let texts: ArrayRef =
+                Arc::new(StringArray::from_iter_values((start..end).map(|i| format!("text {i}"))));
+            table.fold(end - start, Keys::Columns(&[texts]), &[], &[]).expect("folds");
+        }
+        table
+    };
+    let few = table(0, 1000);
+    assert!(few.is_packed());
+    let many = TEXTS_MAX + 10_000;
+    let mut all = table(500, many);
+    assert!(!all.is_packed());
+    all.absorb(few).expect("absorbs");
+    let mut few = table(0, 1000);
+    few.absorb(all).expect("absorbs");
+    let (mut groups, mut rows) = (0, 0);
+    for batch in few.drain() {
+        let batch = batch.expect("drains");
+        let counts = batch.column(1).as_any().downcast_ref::<Int64Array>().expect("counts");
+        rows += counts.values().iter().sum::<i64>() as usize;
+        groups += batch.num_rows();
+    }
+    assert_eq!((groups, rows), (many, many - 500 + 2000));
 }
