@@ -152,3 +152,32 @@ async fn every_view_of_a_query_shows_the_same_epoch() {
     assert!(matches!(outcome.result, Answer::Rows { .. }));
     assert_eq!(rows(outcome).await.expect("rows"), ["90"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_insert_that_fails_half_way_leaves_nothing() {
+    let (_directory, database) = started();
+    let session = database.session();
+    run(&session, "create table t (k bigint)").await.expect("t");
+    // The division fails in the last of many batches.
+    let sql = "insert into t select 1000000 / (50000 - x) from generate_series(1, 50000) s(x)";
+    let error = ask(&session, sql).await.expect_err("a division by zero");
+    assert_eq!(error.sqlstate(), "22012", "{error}");
+    run(&session, "insert into t values (-1)").await.expect("a row");
+    assert_eq!(ask(&session, "select * from t").await.expect("rows"), ["-1"]);
+    let outcome = run(&session, "insert into t select x from generate_series(1, 50000) s(x)").await;
+    assert_eq!(rows(outcome.expect("rows")).await.expect("a tag"), ["INSERT 0 50000"]);
+    assert_eq!(ask(&session, "select count(*), sum(k) from t").await.expect("rows"), ["50001|1250024999"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_insert_that_is_too_large_is_refused_whole() {
+    let (_directory, database) = started();
+    let session = database.session();
+    run(&session, "create table t (k bigint)").await.expect("t");
+    let sql = "insert into t select x from generate_series(1, 2000000) s(x)";
+    let error = ask(&session, sql).await.expect_err("too many rows");
+    assert_eq!(error.sqlstate(), "54000", "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("WHERE")), "{:?}", error.hint());
+    run(&session, "insert into t values (-1)").await.expect("a row");
+    assert_eq!(ask(&session, "select * from t").await.expect("rows"), ["-1"]);
+}
