@@ -71,9 +71,7 @@ impl Engine {
         let store_options =
             StoreOptions { memory_bytes: options.store_memory_bytes(), owner: options.owner.clone() };
         let (store, mut stored) = Store::open(dir, &store_options)?;
-        let mut state = State::default();
-        let cursors = stored.cursors.iter().map(|c| c.id);
-        state.next_id = stored.relations.iter().map(|r| r.id).chain(cursors).max().unwrap_or(0);
+        let mut state = State { newest_id: stored.newest_id, ..State::default() };
         for record in stored.relations {
             let id = record.id;
             if record.kind == RelationKind::View {

@@ -28,7 +28,8 @@ pub struct Shared {
 pub struct State {
     pub sources: BTreeMap<u32, SourceState>,
     pub views: BTreeMap<u32, ViewEntry>,
-    pub next_id: u32,
+    /// The greatest number given to a relation or cursor.
+    pub newest_id: u32,
     /// Set by `start`: whether it is bounded.
     pub started: Option<bool>,
     pub stopping: bool,
@@ -145,8 +146,8 @@ impl CursorState {
 
 impl State {
     pub fn allocate_id(&mut self) -> u32 {
-        self.next_id += 1;
-        self.next_id
+        self.newest_id += 1;
+        self.newest_id
     }
 
     pub fn source(&self, id: u32) -> Result<&SourceState> {
