@@ -100,7 +100,7 @@ const SETTINGS: &[Setting] = &[
         Rule::OneOf(&["on", "true", "1", "yes"]),
         "INSERT always waits for the disk",
     ),
-    setting("TimeZone", "UTC", Rule::Zone, "the zone that timestamptz is shown in and read as"),
+    setting("TimeZone", "UTC", Rule::Zone, "the zone that timestamptz is shown in and read as; UTC only"),
     setting(
         "transaction_isolation",
         "read committed",
@@ -192,10 +192,12 @@ fn check(setting: &Setting, value: &str) -> Result<String> {
         Rule::OneOf(values) => refused(format!("it takes {} only", values[0])),
         Rule::Span if span(value).is_some() => Ok(value.to_owned()),
         Rule::Span => refused("it takes milliseconds, or a number with ms, s, min, h or d".to_owned()),
-        Rule::Zone if zone(value).is_some() => Ok(value.to_owned()),
-        Rule::Zone => {
-            refused("it takes UTC, an offset such as +02:00, or a name such as Europe/Berlin".to_owned())
-        }
+        Rule::Zone => match zone(value) {
+            Some(name) if name == UTC => Ok(setting.default.to_owned()),
+            Some(_) => Err(Error::unsupported(format!("time zone \"{value}\""))
+                .with_hint("only UTC is there; move a timestamp by an interval to see another zone's time")),
+            None => refused("it takes UTC".to_owned()),
+        },
         Rule::Path if first_schema(value).is_some() => Ok(value.to_owned()),
         Rule::Path => {
             refused("the schemas are public, siltstone, pg_catalog and information_schema".to_owned())
@@ -263,8 +265,9 @@ mod tests {
             settings.set("statement_timout", "1").expect_err("a typo").hint(),
             Some("did you mean \"statement_timeout\"?")
         );
-        settings.set("timezone", "Europe/Berlin").expect("a zone");
-        assert_eq!(settings.get("TIMEZONE").as_deref(), Some("Europe/Berlin"));
+        settings.set("timezone", "Etc/UTC").expect("the zone there is");
+        assert_eq!(settings.set("timezone", "Europe/Berlin").expect_err("no other").sqlstate(), "0A000");
+        assert_eq!(settings.get("TIMEZONE").as_deref(), Some("UTC"));
         settings.set("STATEMENT_TIMEOUT", "2s").expect("a span");
         assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(2)));
     }

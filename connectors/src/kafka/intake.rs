@@ -45,6 +45,12 @@ pub(super) enum Item<'a> {
 pub(super) struct Topic(*mut native::rd_kafka_topic_t);
 
 impl Topic {
+    /// No topic at all, to be compared with itself.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self(ptr::null_mut())
+    }
+
     pub(super) fn name(self) -> String {
         // SAFETY: a `Topic` is made from a message that lives during the take and holds its topic.
         unsafe { CStr::from_ptr(native::rd_kafka_topic_name(self.0)) }.to_string_lossy().into_owned()

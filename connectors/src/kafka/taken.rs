@@ -126,3 +126,43 @@ impl<'a> Taken<'a> {
         Some(Fetch { payload: Payload::Messages(self.messages), progress })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partition at offset 7 that ends before 10, and librdkafka's name for it.
+    fn partition() -> (Vec<Assigned>, Topic) {
+        let split = "t/0".into();
+        let partition =
+            super::super::partition::Partition { topic: "t".to_owned(), number: 0, topic_id: String::new() };
+        (
+            vec![Assigned { split, partition, position: 7, end: Some(10), state: State::Reading }],
+            Topic::none(),
+        )
+    }
+
+    /// Takes messages at `offsets` and then the partition's end at 20.
+    fn position_after(offsets: &[i64]) -> (i64, usize) {
+        let (mut partitions, topic) = partition();
+        let mut taken = Taken::new(&mut partitions);
+        taken.seen.push((topic, 0, 0));
+        for &offset in offsets {
+            taken.message(topic, 0, offset, Some(b"x"));
+        }
+        assert_eq!(taken.notice("t", 0, 20, RDKafkaErrorCode::PartitionEOF), None);
+        let count = taken.into_fetch().map_or(0, |fetch| match fetch.payload {
+            Payload::Messages(messages) => messages.entries.len(),
+            _ => 0,
+        });
+        (partitions[0].position, count)
+    }
+
+    #[test]
+    fn the_position_stays_at_the_end_whatever_lies_behind_it() {
+        assert_eq!(position_after(&[]), (10, 0));
+        assert_eq!(position_after(&[7, 8, 9]), (10, 3));
+        assert_eq!(position_after(&[7, 8, 9, 10, 11]), (10, 3));
+        assert_eq!(position_after(&[8, 12]), (10, 1), "what is between them was never to be seen");
+    }
+}

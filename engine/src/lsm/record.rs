@@ -13,6 +13,7 @@
 //! | 6 | relation `u32`, run `u64` | [`RunRecord`] |
 //! | 7 | epoch `u64`, number `u32` | [`GapRecord`] |
 //! | 8 | source `u32` | [`Totals`] |
+//! | 9 | | the newest number of a relation or cursor, `u32` |
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -119,6 +120,7 @@ pub(super) mod key {
     pub const RUNS: [u8; 1] = [6];
     pub const GAPS: [u8; 1] = [7];
     pub const TOTALS: [u8; 1] = [8];
+    pub const NEWEST_ID: [u8; 1] = [9];
 
     fn with(family: [u8; 1], id: u32) -> Vec<u8> {
         let mut key = family.to_vec();

@@ -40,12 +40,22 @@ pub struct Store {
     blocks: Keyspace,
     errors: Keyspace,
     current: RwLock<Arc<Version>>,
-    /// The relations there are; held for the length of a commit.
-    committing: Mutex<BTreeSet<u32>>,
+    /// Held for the length of a commit.
+    committing: Mutex<Numbers>,
     next_run: AtomicU64,
     garbage: Garbage,
     poisoned: AtomicBool,
     _owner: Ownership,
+}
+
+/// What a commit must know of the numbers of relations and cursors.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// The relations there are.
+    relations: BTreeSet<u32>,
+    /// The greatest that was ever given to a relation or cursor. Error rows and gaps outlive their source,
+    /// so no other may get its number.
+    newest: u32,
 }
 
 /// The records found at open, as far as they are not in the [`Version`].
@@ -55,6 +65,8 @@ pub struct Stored {
     pub cursors: Vec<CursorRecord>,
     pub splits: BTreeMap<u32, Vec<SplitRecord>>,
     pub totals: BTreeMap<u32, Totals>,
+    /// The greatest number that a relation or cursor has ever had.
+    pub newest_id: u32,
 }
 
 /// Everything that one commit changes, at once or not at all.
@@ -165,7 +177,13 @@ impl Store {
         let cursors = self.records(key::CURSORS, "cursors")?.into_iter().map(|(_, r)| r);
         let mut stored =
             Stored { relations: relations.collect(), cursors: cursors.collect(), ..Stored::default() };
-        self.committing = Mutex::new(stored.relations.iter().map(|r| r.id).collect());
+        let relations: BTreeSet<u32> = stored.relations.iter().map(|r| r.id).collect();
+        let used = relations.iter().copied().chain(stored.cursors.iter().map(|c| c.id)).max();
+        // Directories of earlier versions have no such record.
+        let newest = self.meta.get(key::NEWEST_ID).map_err(read_failed)?;
+        let newest = newest.map(|bytes| from_bytes::<u32>("the newest number", &bytes)).transpose()?;
+        stored.newest_id = newest.max(used).unwrap_or_default();
+        self.committing = Mutex::new(Numbers { relations, newest: stored.newest_id });
         for (k, split) in self.records(key::SPLITS, "splits")? {
             let cursor =
                 key::cursor_of_split(&k).ok_or_else(|| Error::corrupt("a split has a malformed key"))?;
@@ -215,7 +233,7 @@ impl Store {
     /// # Errors
     /// [`Kind::Closed`] after any commit has failed.
     pub fn commit(&self, mut change: Change) -> Result<Arc<Version>> {
-        let mut relations = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.poisoned.load(Ordering::Acquire) {
             return Err(Error::new(Kind::Closed, "a write to the store failed before; it takes no more")
                 .with_hint("restart the process: it goes on from the last durable epoch"));
@@ -225,13 +243,16 @@ impl Store {
             version.epoch += 1;
             version.committed_at_us = clock::unix_micros();
         }
-        relations.extend(change.put_relations.iter().map(|r| r.id));
-        relations.retain(|id| !change.delete_relations.contains(id));
+        let given = change.put_relations.iter().map(|r| r.id).chain(change.put_cursors.iter().map(|c| c.id));
+        let newest = given.max().filter(|id| *id > numbers.newest);
+        numbers.newest = newest.unwrap_or(numbers.newest);
+        numbers.relations.extend(change.put_relations.iter().map(|r| r.id));
+        numbers.relations.retain(|id| !change.delete_relations.contains(id));
         // A relation may be dropped while rows or a compaction of it are on their way.
-        change.add_runs.retain(|r| relations.contains(&r.relation));
+        change.add_runs.retain(|r| numbers.relations.contains(&r.relation));
         change.add_runs.iter_mut().filter(|r| r.epoch == 0).for_each(|r| r.epoch = version.epoch);
         let dropped = self.apply(&mut version, &change);
-        let result = self.write(&version, &mut change, &dropped);
+        let result = self.write(&version, &mut change, &dropped, newest);
         if result.is_err() {
             self.poisoned.store(true, Ordering::Release);
         }
@@ -252,9 +273,18 @@ impl Store {
         change.delete_relations.iter().flat_map(|&r| version.remove_relation(r)).collect()
     }
 
-    fn write(&self, version: &Version, change: &mut Change, dropped: &[Arc<Run>]) -> Result<()> {
+    fn write(
+        &self,
+        version: &Version,
+        change: &mut Change,
+        dropped: &[Arc<Run>],
+        newest: Option<u32>,
+    ) -> Result<()> {
         let meta = &self.meta;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        if let Some(newest) = newest {
+            batch.insert(meta, key::NEWEST_ID, to_bytes(&newest));
+        }
         if change.closes_epoch {
             let newest = EpochRecord { epoch: version.epoch, at_us: version.committed_at_us };
             batch.insert(meta, key::EPOCH, to_bytes(&newest));

@@ -133,3 +133,20 @@ fn a_dropped_view_is_gone_and_the_others_go_on() {
     drop(engine);
     assert!(open(dir.path(), &numbers, 64 << 20, SHORT).stored().is_empty());
 }
+
+#[test]
+fn a_number_is_never_given_twice() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let numbers = Numbers::new(10, 7);
+    let dropped = {
+        let engine = open(dir.path(), &numbers, 64 << 20, SHORT);
+        let source = engine.create_source("", source(false)).expect("creates");
+        let view = engine.create_view("", view("v", source)).expect("creates").id;
+        engine.drop_relation(view).expect("drops");
+        engine.drop_relation(source).expect("drops");
+        view
+    };
+    // Error rows and gaps name their source by its number, and are kept when it is dropped.
+    let engine = open(dir.path(), &numbers, 64 << 20, SHORT);
+    assert!(engine.create_source("", source(false)).expect("creates") > dropped);
+}

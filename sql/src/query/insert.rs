@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::Array;
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
@@ -18,10 +21,16 @@ use super::select::{Pinned, type_of};
 use super::session::Session;
 use crate::catalog::{Relation, SourceRelation};
 use crate::error::{Error, Result, sqlstate};
-use crate::failure::from_datafusion;
-use crate::outcome::{Outcome, Value};
+use crate::failure::{from_arrow, from_datafusion};
+use crate::outcome::{Outcome, RowStream, Value};
 use crate::parse::name::relation;
 use crate::parse::{Insert, PUSH};
+
+/// Rows of one insert, which are in memory before the first is pushed.
+const ROWS_MAX: usize = 1 << 20;
+
+/// Their bytes.
+const BYTES_MAX: usize = 64 << 20;
 
 /// How long rows may take to become durable.
 const DURABLE_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -48,23 +57,38 @@ pub async fn insert(
     let Relation::Source(source) = target.as_ref() else { return Err(not_a_source(target.name())) };
     let (id, schema) = (source.id, source.definition.physical_schema());
     let physical = pinned.physical(&plan).await?;
-    let mut rows = pinned.stream(physical, Arc::clone(&schema))?;
-    let mut offsets: BTreeMap<SplitId, i64> = BTreeMap::new();
-    let mut count = 0_usize;
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| not_null(e, &schema))?;
-        if batch.num_rows() == 0 {
-            continue;
-        }
-        count += batch.num_rows();
+    let rows = collect(pinned.stream(physical, Arc::clone(&schema))?, &schema).await?;
+    let count = rows.num_rows();
+    let epoch = if count == 0 {
+        None
+    } else {
         let engine = Arc::clone(session.database.engine());
-        let (split, offset) = blocking(move || engine.push(id, batch)).await?;
-        offsets.insert(split, offset);
-    }
-    let epoch = if offsets.is_empty() { None } else { Some(durable(session, id, offsets).await?) };
+        let (split, offset) = blocking(move || engine.push(id, rows)).await?;
+        Some(durable(session, id, BTreeMap::from([(split, offset)])).await?)
+    };
     let mut outcome = Outcome::done(format!("INSERT 0 {count}"), Vec::new());
     outcome.epoch = epoch;
     Ok(outcome)
+}
+
+/// All rows before the first is pushed, so that a query that fails or is called off leaves none behind.
+async fn collect(mut rows: RowStream, schema: &SchemaRef) -> Result<RecordBatch> {
+    let (mut batches, mut count, mut bytes) = (Vec::new(), 0, 0);
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|e| not_null(e, schema))?;
+        count += batch.num_rows();
+        for column in batch.columns() {
+            bytes += column.to_data().get_slice_memory_size().map_err(|e| from_arrow(&e))?;
+        }
+        if count > ROWS_MAX || bytes > BYTES_MAX {
+            let message = format!("INSERT takes at most {ROWS_MAX} rows and {} MiB at once", BYTES_MAX >> 20);
+            return Err(Error::new(sqlstate::TOO_MANY, message).with_hint(
+                "insert in several statements, each with a part of the rows (WHERE); none were inserted",
+            ));
+        }
+        batches.push(batch);
+    }
+    concat_batches(schema, &batches).map_err(|e| from_arrow(&e))
 }
 
 /// The rows to insert, with the physical columns of the table, and the types of the parameters.

@@ -77,6 +77,40 @@ fn what_was_appended_is_a_split_of_its_own() {
     assert!(source.discover(&[first, second].concat()).unwrap().is_empty());
 }
 
+/// A file of these rows, as a split that ends after `end`.
+fn rows_before(source: &FileSource, end: i64) -> Vec<Vec<String>> {
+    let splits = source.discover(&[]).unwrap();
+    let [split] = &*splits else { panic!("one split, not {splits:?}") };
+    let cut = Split { end: Some(end), ..split.clone() };
+    let all = read_from(source, &[(cut, 0)], 100).unwrap();
+    assert!(all.stops.iter().all(|stop| stop.1 <= end), "{:?} is behind {end}", all.stops);
+    all.rows
+}
+
+#[test]
+fn compressed_text_is_read_to_the_splits_end_and_no_further() {
+    let dir = Dir::new();
+    let text = b"{\"c0\":\"1\"}\n{\"c0\":\"2\"}\n{\"c0\":\"3\"}\n";
+    for (name, bytes) in [("a.json.gz", gzip(text)), ("b.json.zst", zstd(text))] {
+        let source = source(&dir.write(name, bytes), texts(1), &[("format", "json")]).unwrap();
+        assert_eq!(rows_before(&source, 22), [["1"], ["2"]], "{name}");
+    }
+}
+
+#[test]
+fn parquet_is_read_to_the_splits_end_and_no_further() {
+    let dir = Dir::new();
+    let path = dir.path("a.parquet");
+    let column = Arc::new(StringArray::from_iter_values((0..10).map(|n| n.to_string()))) as ArrayRef;
+    let rows = RecordBatch::try_from_iter([("c0", column)]).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), rows.schema(), None).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    let source = source(&path, texts(1), &[]).unwrap();
+    assert_eq!(rows_before(&source, 4), [["0"], ["1"], ["2"], ["3"]]);
+}
+
 #[test]
 fn parquet_columns_are_found_by_name_and_rows_by_number() {
     let dir = Dir::new();
