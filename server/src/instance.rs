@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use siltstone_engine::error::{Error, Kind};
 use siltstone_engine::runtime::{Options, RelationKind, Status};
-use siltstone_sql::{Answer, Database, Notice, Result};
+use siltstone_sql::{Answer, Database, Notice, Result, Statement, Value};
 
 use crate::opened::Shared;
 use crate::source::SourceHandle;
@@ -26,6 +26,14 @@ const EPOCH_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Siltstone {
     shared: Arc<Shared>,
+}
+
+/// A query that is planned. It stays usable while relations are created and dropped, as long as those that it
+/// names are there.
+#[derive(Clone)]
+pub struct Prepared {
+    shared: Arc<Shared>,
+    statement: Statement,
 }
 
 /// How to open a directory.
@@ -96,6 +104,27 @@ impl Siltstone {
         self.shared.runtime.start(query(Arc::clone(&self.shared), sql.to_owned())).await
     }
 
+    /// Plans one query, to be asked again and again with other values for its parameters `$1`, `$2`, …
+    ///
+    /// ```no_run
+    /// # fn main() -> siltstone::Result<()> {
+    /// # let db = siltstone::Siltstone::open("data")?;
+    /// let page = db.prepare("SELECT hour, n FROM hits_by_hour WHERE page = $1 AND hour >= $2")?;
+    /// for name in ["/home", "/about"] {
+    ///     for batch in page.query(&[name.into(), "2024-06-01 12:00:00".into()])? {
+    ///         println!("{name}: {} hours", batch.num_rows());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If `sql` is not exactly one query, or it cannot be planned.
+    pub fn prepare(&self, sql: &str) -> Result<Prepared> {
+        self.shared.runtime.wait(prepare(Arc::clone(&self.shared), sql.to_owned()))
+    }
+
     /// A source or table to push rows to, by its name.
     ///
     /// # Errors
@@ -129,6 +158,26 @@ impl Siltstone {
     /// Closes the last epoch and stops the pipelines. Other clones can still query, but no longer write.
     pub fn close(self) {
         self.shared.database.engine().stop();
+    }
+}
+
+impl Prepared {
+    /// The rows of the query with these values for its parameters, all read at one epoch: the newest one.
+    /// Texts stand for values of any type, as literals in quotes do.
+    ///
+    /// # Errors
+    /// If a value is missing or does not fit its parameter's type, or the query fails.
+    pub fn query(&self, values: &[Value]) -> Result<Vec<RecordBatch>> {
+        self.shared.runtime.wait(rows(Arc::clone(&self.shared), self.statement.clone(), values.to_vec()))
+    }
+
+    /// As [`Prepared::query`]; dropping the future ends the work.
+    ///
+    /// # Errors
+    /// As [`Prepared::query`].
+    pub async fn query_async(&self, values: &[Value]) -> Result<Vec<RecordBatch>> {
+        let rows = rows(Arc::clone(&self.shared), self.statement.clone(), values.to_vec());
+        self.shared.runtime.start(rows).await
     }
 }
 
@@ -190,13 +239,33 @@ async fn execute(shared: Arc<Shared>, sql: String) -> Result<Executed> {
 }
 
 async fn query(shared: Arc<Shared>, sql: String) -> Result<Vec<RecordBatch>> {
-    let statements = shared.session.parse(&sql)?;
-    let [statement] = statements.as_slice() else {
-        return Err(
-            Error::invalid(format!("a query is one statement, and this is {}", statements.len())).into()
-        );
-    };
-    match shared.session.execute(statement, &[]).await?.result {
+    let statement = one(&shared, &sql)?;
+    rows(shared, statement, Vec::new()).await
+}
+
+/// The one statement of a text.
+fn one(shared: &Shared, sql: &str) -> Result<Statement> {
+    let mut statements = shared.session.parse(sql)?;
+    match (statements.pop(), statements.len()) {
+        (Some(statement), 0) => Ok(statement),
+        (last, others) => {
+            let count = others + usize::from(last.is_some());
+            Err(Error::invalid(format!("a query is one statement, and this is {count}")).into())
+        }
+    }
+}
+
+async fn prepare(shared: Arc<Shared>, sql: String) -> Result<Prepared> {
+    let statement = one(&shared, &sql)?;
+    if !statement.is_query() {
+        return Err(Error::invalid("only a query can be prepared").with_hint("use execute").into());
+    }
+    shared.session.describe(&statement, &[]).await?;
+    Ok(Prepared { shared, statement })
+}
+
+async fn rows(shared: Arc<Shared>, statement: Statement, values: Vec<Value>) -> Result<Vec<RecordBatch>> {
+    match shared.session.execute(&statement, &values).await?.result {
         Answer::Rows { rows, .. } => rows.try_collect().await,
         Answer::Done { tag } => {
             let error = Error::invalid(format!("{tag} returns no rows")).with_hint("use execute");

@@ -44,7 +44,7 @@ mod remark;
 #[cfg(feature = "server")]
 mod value;
 
-pub use instance::{Builder, Executed, Siltstone};
+pub use instance::{Builder, Executed, Prepared, Siltstone};
 pub use siltstone_engine::runtime::Status;
-pub use siltstone_sql::{Error, Notice, Result};
+pub use siltstone_sql::{Error, Notice, Result, Value};
 pub use source::{SourceHandle, Ticket};

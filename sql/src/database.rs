@@ -15,6 +15,7 @@ use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
 use crate::parse::{self, Command};
 use crate::plan::{compile_source, compile_view, environment, over};
+use crate::planned::Plans;
 use crate::table::catalog_schema;
 
 /// Where queries put what does not fit their memory, under the data directory. Emptied when it is opened.
@@ -32,6 +33,7 @@ pub struct Database {
     environment: SessionState,
     /// Schema `pg_catalog`, if it is built in.
     postgres: Option<(&'static str, Arc<dyn SchemaProvider>)>,
+    plans: Plans,
 }
 
 impl Database {
@@ -51,7 +53,8 @@ impl Database {
         }
         let catalog = Arc::new(RwLock::new(Arc::new(catalog)));
         let postgres = catalog_schema(&catalog, &mut environment)?;
-        Ok(Arc::new(Self { engine, catalog, definitions: Mutex::new(()), environment, postgres }))
+        let (definitions, plans) = (Mutex::default(), Plans::default());
+        Ok(Arc::new(Self { engine, catalog, definitions, environment, postgres, plans }))
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -73,6 +76,11 @@ impl Database {
 
     pub(crate) fn environment(&self) -> &SessionState {
         &self.environment
+    }
+
+    /// Plans that were made before.
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.plans
     }
 
     pub(crate) fn postgres(&self) -> Option<(&'static str, Arc<dyn SchemaProvider>)> {

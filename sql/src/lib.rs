@@ -27,6 +27,8 @@ mod setting;
 
 mod table;
 
+mod planned;
+
 mod database;
 
 mod definition;

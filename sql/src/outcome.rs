@@ -1,8 +1,11 @@
 //! What a statement gives back.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringArray,
+};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use futures::Stream;
@@ -59,6 +62,25 @@ pub enum Value {
     Null,
     /// Of length 1.
     Scalar(ArrayRef),
+}
+
+macro_rules! value_from {
+    ($($native:ty => $array:ty),*) => {$(
+        impl From<$native> for Value {
+            fn from(value: $native) -> Self {
+                Self::Scalar(Arc::new(<$array>::from(vec![value])))
+            }
+        }
+    )*};
+}
+
+value_from!(bool => BooleanArray, i16 => Int16Array, i32 => Int32Array, i64 => Int64Array);
+value_from!(f32 => Float32Array, f64 => Float64Array, &str => StringArray, String => StringArray);
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
 }
 
 /// A statement's parameters and columns.

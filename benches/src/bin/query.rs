@@ -1,10 +1,11 @@
 //! `query`: the four questions of the ad challenge that a rollup covers, asked again and again of the views,
-//! in process, beside DuckDB's tables of the same rollups in its process.
+//! in process, as texts and prepared, beside DuckDB's tables of the same rollups in its process.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
 use std::io;
 use std::process::ExitCode;
 
+use arrow::record_batch::RecordBatch;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 use siltstone::Siltstone;
@@ -58,27 +59,34 @@ fn measure(setting: &Setting) -> io::Result<()> {
     let db = Siltstone::open(&data).map_err(|e| io::Error::other(e.to_string()))?;
     let mut ours = Vec::new();
     for (name, sql) in QUERIES {
-        ours.push(ask(&db, name, sql)?);
+        let failed = |e: siltstone::Error| io::Error::other(format!("{name}: {e}"));
+        let text = ask(|| db.query(sql).map_err(failed))?;
+        let query = db.prepare(sql).map_err(failed)?;
+        ours.push((text, ask(|| query.query(&[]).map_err(failed))?));
     }
     db.close();
     let theirs = workload.peer("query")?;
     let peer = theirs["engine"].as_str().unwrap_or_default();
     let mut figures = Map::new();
-    for ((name, _), (rows, times)) in QUERIES.iter().zip(&ours) {
+    for ((name, _), ((rows, times), (_, prepared))) in QUERIES.iter().zip(&ours) {
         let their_rows = theirs[name]["rows"].as_u64().unwrap_or_default();
         if *rows != their_rows {
             return Err(io::Error::other(format!("{name}: {rows} rows here, {their_rows} rows in {peer}")));
         }
         let (p50, p99) = (milliseconds(times, 0.5), milliseconds(times, 0.99));
+        let (prepared_p50, prepared_p99) = (milliseconds(prepared, 0.5), milliseconds(prepared, 0.99));
         let number = |key: &str| theirs[name][key].as_f64().unwrap_or(f64::NAN);
         let (peer_p50, peer_p99) = (number("p50_ms"), number("p99_ms"));
         println!(
-            "{name}: siltstone p50 {p50:.3} ms, p99 {p99:.3} ms; {peer} p50 {peer_p50:.3} ms, p99 {peer_p99:.3} ms; \
-             ratio {:.2}",
-            peer_p50 / p50
+            "{name}: siltstone p50 {p50:.3} ms, p99 {p99:.3} ms, prepared {prepared_p50:.3} ms, \
+             {prepared_p99:.3} ms; {peer} p50 {peer_p50:.3} ms, p99 {peer_p99:.3} ms; ratio {:.2}, prepared {:.2}",
+            peer_p50 / p50,
+            peer_p50 / prepared_p50,
         );
         let entry = json!({
             "p50_ms": p50, "p99_ms": p99, "peer_p50_ms": peer_p50, "peer_p99_ms": peer_p99, "ratio": peer_p50 / p50,
+            "prepared_p50_ms": prepared_p50, "prepared_p99_ms": prepared_p99,
+            "prepared_ratio": peer_p50 / prepared_p50,
         });
         figures.insert((*name).to_owned(), entry);
     }
@@ -87,15 +95,14 @@ fn measure(setting: &Setting) -> io::Result<()> {
     Ok(())
 }
 
-/// How many rows the query has, and how long each round took, in microseconds.
-fn ask(db: &Siltstone, name: &str, sql: &str) -> io::Result<(u64, Histogram<u64>)> {
+/// How many rows the answer has, and how long each round took, in microseconds.
+fn ask(question: impl Fn() -> io::Result<Vec<RecordBatch>>) -> io::Result<(u64, Histogram<u64>)> {
     // With bounds given: a histogram that grows by itself does not grow for `saturating_record`.
     let mut times = Histogram::new_with_bounds(1, QUERY_US_MAX, 3).expect("the bounds are in order");
     let mut rows = 0;
     for round in 0..WARM_UP + ROUNDS {
-        let (answer, took) = timed(|| db.query(sql));
-        let batches = answer.map_err(|e| io::Error::other(format!("{name}: {e}")))?;
-        rows = batches.iter().map(|b| b.num_rows() as u64).sum();
+        let (answer, took) = timed(&question);
+        rows = answer?.iter().map(|b| b.num_rows() as u64).sum();
         if round >= WARM_UP {
             times.saturating_record(took.as_micros() as u64);
         }

@@ -45,6 +45,11 @@ impl Bounds {
         Self { keys: first.into_iter().chain(ends.into_iter().map(|e| e.last)).collect() }
     }
 
+    /// The keys of those last rows behind which another block follows.
+    pub(super) fn inner(&self) -> &[Box<[u8]>] {
+        self.keys.get(1..self.keys.len().saturating_sub(1)).unwrap_or_default()
+    }
+
     /// The positions of the blocks, of `blocks` there are, that may hold keys of a range.
     pub(super) fn positions(&self, blocks: u32, range: &KeyRange) -> Range<u32> {
         if self.keys.len() != blocks as usize + 1 {

@@ -13,6 +13,7 @@
 
 mod block;
 mod bounds;
+mod cache;
 mod compaction;
 mod merge;
 mod owner;
@@ -20,8 +21,10 @@ mod range;
 mod record;
 mod run;
 mod scan;
+mod segment;
 mod store;
 mod version;
+mod view;
 
 pub use block::BlockReader;
 pub use bounds::Bounds;
@@ -33,6 +36,6 @@ pub use record::{
     CursorRecord, ErrorRow, GapRecord, RelationKind, RelationRecord, RunRecord, SplitRecord, Totals,
 };
 pub use run::{Block, RunWriter};
-pub use scan::scan;
 pub use store::{Change, Store, StoreOptions, Stored};
 pub use version::{Run, Version};
+pub use view::{Scan, read_view};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use arrow::array::RecordBatch;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 
+use super::cache::SegmentCache;
 use super::record::{
     CursorRecord, EpochRecord, ErrorRow, FORMAT, GapRecord, RelationRecord, RunRecord, SplitRecord, Totals,
     from_bytes, key, to_bytes,
@@ -28,6 +29,8 @@ const GARBAGE_BLOCKS_MAX: u32 = 4096;
 pub struct StoreOptions {
     /// Bytes for the block cache and the write buffers together.
     pub memory_bytes: u64,
+    /// Bytes for what was merged of views.
+    pub merged_bytes: u64,
     /// Who holds the directory, told to others that want it.
     pub owner: String,
 }
@@ -44,6 +47,7 @@ pub struct Store {
     committing: Mutex<Numbers>,
     next_run: AtomicU64,
     garbage: Garbage,
+    segments: SegmentCache,
     poisoned: AtomicBool,
     _owner: Ownership,
 }
@@ -127,6 +131,7 @@ impl Store {
             committing: Mutex::default(),
             next_run: AtomicU64::new(1),
             garbage: Garbage::default(),
+            segments: SegmentCache::new(options.merged_bytes),
             poisoned: AtomicBool::new(false),
             _owner: owner,
         };
@@ -214,6 +219,10 @@ impl Store {
         &self.dir
     }
 
+    pub(super) fn segments(&self) -> &SegmentCache {
+        &self.segments
+    }
+
     pub(super) fn blocks(&self) -> &Keyspace {
         &self.blocks
     }
@@ -259,6 +268,7 @@ impl Store {
         result?;
         let version = Arc::new(version);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = version.clone();
+        change.delete_relations.iter().for_each(|&id| self.segments.forget(id));
         Ok(version)
     }
 

@@ -57,8 +57,11 @@ impl Engine {
     /// # Errors
     /// [`Kind::Busy`] if another process has the directory.
     pub fn open(dir: &Path, options: Options, registry: Arc<Registry>) -> Result<Arc<Self>> {
-        let store_options =
-            StoreOptions { memory_bytes: options.store_memory_bytes(), owner: options.owner.clone() };
+        let store_options = StoreOptions {
+            memory_bytes: options.store_memory_bytes(),
+            merged_bytes: options.merged_memory_bytes(),
+            owner: options.owner.clone(),
+        };
         let (store, mut stored) = Store::open(dir, &store_options)?;
         let mut state = State { newest_id: stored.newest_id, ..State::default() };
         for record in stored.relations {

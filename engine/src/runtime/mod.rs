@@ -25,4 +25,4 @@ pub use status::{
     ViewStatus,
 };
 
-pub use crate::lsm::{KeyCondition, RelationKind, Wanted};
+pub use crate::lsm::{KeyCondition, RelationKind, Scan, Wanted};

@@ -47,6 +47,11 @@ impl Options {
 
     /// For sorting, grouping and joining in queries; beyond it they spill or fail.
     pub fn query_memory_bytes(&self) -> u64 {
-        self.budget() / 4
+        self.budget() * 3 / 20
+    }
+
+    /// For groups of views that queries have merged, kept for the next ones.
+    pub fn merged_memory_bytes(&self) -> u64 {
+        self.budget() / 10
     }
 }

@@ -9,7 +9,7 @@ use super::kept::KeptRows;
 use super::state::AttachedView;
 use crate::connector::{BadRow, Gap, SourceDefinition};
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{BlockReader, KeyCondition, Run, Store, Version, ranges, scan};
+use crate::lsm::{BlockReader, KeyCondition, Run, Scan, Store, Version, ranges, read_view};
 use crate::rollup::GroupTable;
 
 /// Names and definitions of sources and tables.
@@ -74,29 +74,30 @@ impl Snapshot {
     /// The groups of a view, each once and in key order, with the columns of
     /// [`crate::rollup::ViewDefinition::schema`] that `projection` names.
     pub fn scan_view(&self, view: u32, projection: Option<&[usize]>) -> Result<BatchIter> {
-        self.scan_view_where(view, &[], projection)
+        Ok(match self.read_view(view, &[], projection)? {
+            Scan::Ready(batches) => Box::new(batches.into_iter().map(Ok)),
+            Scan::Blocking(batches) => batches,
+        })
     }
 
-    /// As [`Snapshot::scan_view`], of the groups that may satisfy all conditions: all that do are among them.
-    pub fn scan_view_where(
+    /// As [`Snapshot::scan_view`], of some groups: those that satisfy all conditions are among them. Does not
+    /// block by itself.
+    pub fn read_view(
         &self,
         view: u32,
         conditions: &[KeyCondition],
         projection: Option<&[usize]>,
-    ) -> Result<BatchIter> {
+    ) -> Result<Scan> {
         let attached = self.views.get(&view);
         let attached =
             attached.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no view {view}")))?;
-        let layout = attached.layout.clone();
+        let layout = &attached.layout;
         let runs = self.version.runs(view);
         if runs.is_empty() && layout.keys.is_empty() {
-            return Ok(Box::new(std::iter::once(self.empty_group(attached, projection))));
+            return Ok(Scan::Ready(vec![self.empty_group(attached, projection)?]));
         }
-        let projection = projection.map(<[usize]>::to_vec);
         let ranges = ranges(&layout.keys, conditions)?;
-        let (store, runs, own) = (self.store.clone(), runs.to_vec(), layout.clone());
-        let states = ranges.into_iter().flat_map(move |range| scan(&store, &own, &runs, &range));
-        Ok(Box::new(states.map(move |batch| layout.finish(&batch?, projection.as_deref()))))
+        read_view(&self.store, layout, (view, runs), &ranges, projection)
     }
 
     /// An aggregate without keys has one row even where nothing was folded.

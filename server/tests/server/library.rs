@@ -46,6 +46,21 @@ fn pushed_rows_are_counted_and_stay() {
 }
 
 #[test]
+fn a_prepared_query_answers_for_other_values_and_later_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = open(dir.path());
+    db.execute(TABLES).expect("defined");
+    let query = db.prepare("SELECT n FROM pages WHERE page = $1").expect("planned");
+    let rows = |page: &str| count(&query.query(&[page.into()]).expect("rows"));
+    assert_eq!((rows("/"), rows("/about")), (0, 0));
+    db.execute("INSERT INTO hits VALUES ('/', 1), ('/', 2), ('/about', 3)").expect("inserted");
+    assert_eq!((rows("/"), rows("/about")), (2, 1));
+    assert_eq!(query.query(&[]).expect_err("a value is missing").sqlstate(), "42P02");
+    assert_eq!(db.prepare("SELECT x FROM pages").map(|_| ()).expect_err("no column").sqlstate(), "42703");
+    assert!(db.prepare("DROP TABLE hits").is_err() && db.prepare("SELECT 1; SELECT 2").is_err());
+}
+
+#[test]
 fn calls_work_inside_a_runtime_too() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

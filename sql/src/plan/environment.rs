@@ -28,6 +28,11 @@ pub fn environment(runtime: Arc<RuntimeEnv>, workers: usize) -> Result<SessionSt
     options.sql_parser.dialect = Dialect::PostgreSQL;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
+    // Our scans take no filters while they run, and a plan that runs again must not have the last run's.
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     options.execution.time_zone = Some(UTC.to_owned());
     let state = SessionStateBuilder::new()
         .with_config(config)

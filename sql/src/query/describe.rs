@@ -1,36 +1,42 @@
 //! What a statement takes and gives, without running it.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::DataType as SqlType;
 
 use super::parameter::sql_type;
-use super::select::Pinned;
+use super::select::{Pinned, planned};
 use super::session::Session;
 use super::{explain, insert, show};
 use crate::error::Result;
 use crate::outcome::{Answer, Described, Outcome};
 use crate::parse::{Command, Explain};
+use crate::planned::Given;
 
-/// Types of parameters and columns.
-pub async fn describe(session: &Session, command: &Command, hints: &[Option<DataType>]) -> Result<Described> {
-    let given: Vec<Option<SqlType>> =
-        hints.iter().map(|hint| hint.as_ref().map(sql_type).transpose()).collect::<Result<_>>()?;
+/// Types of parameters and columns of a command, which stands as `text` in its statement.
+pub async fn describe(
+    session: &Session,
+    (command, text): (&Command, &str),
+    hints: &[Option<DataType>],
+) -> Result<Described> {
+    let given = || -> Result<Vec<Option<SqlType>>> {
+        hints.iter().map(|hint| hint.as_ref().map(sql_type).transpose()).collect()
+    };
     match command {
         Command::Query(query) => {
-            let pinned = Pinned::new(session)?;
-            let (plan, parameters) = pinned.plan(query, &given).await?;
-            let plan = if parameters.is_empty() { plan } else { resolved(plan, &parameters)? };
-            let columns = pinned.presented(query, plan.schema().as_arrow());
-            Ok(Described { parameters, columns: Some(columns) })
+            let (planned, _) = planned(session, query, text, Given::Types(hints.to_vec())).await?;
+            let (parameters, columns) = (planned.types.clone(), Some(Arc::clone(&planned.schema)));
+            Ok(Described { parameters, columns })
         }
         Command::Insert(insert) => {
             let pinned = Pinned::new(session)?;
-            let (_, parameters) = insert::plan(session, &pinned, insert, &given).await?;
+            let (_, parameters) = insert::plan(session, &pinned, insert, &given()?).await?;
             Ok(Described { parameters, columns: None })
         }
         Command::Explain(Explain::Query { query, .. }) => {
             let pinned = Pinned::new(session)?;
-            let (_, parameters) = pinned.plan(query, &given).await?;
+            let (_, parameters) = pinned.plan(query, &given()?).await?;
             Ok(Described { parameters, columns: Some(explain::schema()) })
         }
         Command::Explain(Explain::View(_)) => {
@@ -40,20 +46,11 @@ pub async fn describe(session: &Session, command: &Command, hints: &[Option<Data
         Command::Describe(name) => Ok(columns_of(show::columns(session, name)?)),
         Command::Execute { name, .. } => {
             let prepared = session.prepared(name)?;
-            let described = Box::pin(describe(session, &prepared.command, hints)).await?;
+            let described = Box::pin(describe(session, (&prepared.command, &prepared.text()), hints)).await?;
             Ok(Described { parameters: Vec::new(), columns: described.columns })
         }
         _ => Ok(Described { parameters: Vec::new(), columns: None }),
     }
-}
-
-/// The plan with its parameters' types known throughout.
-fn resolved(
-    plan: datafusion::logical_expr::LogicalPlan,
-    types: &[DataType],
-) -> Result<datafusion::logical_expr::LogicalPlan> {
-    let nulls = vec![crate::outcome::Value::Null; types.len()];
-    super::parameter::bind(plan, types, &nulls)
 }
 
 fn columns_of(outcome: Outcome) -> Described {

@@ -52,19 +52,28 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
 
 /// The values as the plan wants them: one for each parameter, cast to its type.
 pub fn bind(plan: LogicalPlan, types: &[DataType], values: &[Value]) -> Result<LogicalPlan> {
+    match scalars(types, values)? {
+        none if none.is_empty() => Ok(plan),
+        scalars => plan.with_param_values(scalars).map_err(|e| from_datafusion(&e)),
+    }
+}
+
+/// The plan with its parameters' types known throughout.
+pub fn resolved(plan: LogicalPlan, types: &[DataType]) -> Result<LogicalPlan> {
+    bind(plan, types, &vec![Value::Null; types.len()])
+}
+
+/// One value for each parameter, cast to its type.
+pub fn scalars(types: &[DataType], values: &[Value]) -> Result<Vec<ScalarValue>> {
     if values.len() < types.len() {
         let message =
             format!("the statement has {} parameters, but {} values came", types.len(), values.len());
         return Err(Error::new(sqlstate::UNDEFINED_PARAMETER, message));
     }
-    if types.is_empty() {
-        return Ok(plan);
-    }
     let scalars = types.iter().zip(values).enumerate().map(|(index, (data_type, value))| {
         scalar(value, data_type).map_err(|error| error.context(format!("parameter ${}", index + 1)))
     });
-    let scalars = scalars.collect::<Result<Vec<_>>>()?;
-    plan.with_param_values(scalars).map_err(|e| from_datafusion(&e))
+    scalars.collect()
 }
 
 fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue> {

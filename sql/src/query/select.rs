@@ -1,15 +1,20 @@
 //! Queries: planned over one snapshot, executed as a stream.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source_as_provider;
+use datafusion::common::Result as PlanResult;
+use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
+use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionConfig;
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, Ident, Query, Statement as SqlStatement};
 use futures::StreamExt;
@@ -21,9 +26,11 @@ use crate::catalog::Catalog;
 use crate::data_type::UTC;
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::{from_arrow, from_datafusion};
-use crate::outcome::{Answer, Notice, Outcome, RowStream, Value};
+use crate::outcome::{Answer, Outcome, RowStream, Value};
 use crate::plan::{headings, over, told_apart};
-use crate::table::{PinnedTable, pinned};
+use crate::planned::{Given, Key, Planned, Scans, is_immutable};
+use crate::setting::Settings;
+use crate::table::pinned;
 
 /// Queries over no more rows than this run in one piece: dividing them costs more than it gains.
 const SMALL_ROWS_MAX: u64 = 50_000;
@@ -39,16 +46,19 @@ pub struct Pinned {
 impl Pinned {
     pub fn new(session: &Session) -> Result<Self> {
         let database = &session.database;
-        let catalog = database.catalog();
-        let snapshot = database.engine().snapshot();
+        Self::at(session, database.catalog(), database.engine().snapshot(), &session.settings())
+    }
+
+    fn at(session: &Session, catalog: Arc<Catalog>, snapshot: Snapshot, settings: &Settings) -> Result<Self> {
+        let database = &session.database;
         let catalogs = pinned(database.engine(), &catalog, &snapshot, database.postgres())?;
         let mut state = over(database.environment(), catalogs);
-        let settings = session.settings();
         let zone = settings.zone();
-        let options = state.config_mut().options_mut();
-        options.execution.time_zone = Some(zone.clone());
-        options.catalog.default_schema = settings.schema();
-        function::register(&mut state, &settings)?;
+        let config = state.config_mut();
+        config.set_extension(Arc::new(snapshot.clone()));
+        config.options_mut().execution.time_zone = Some(zone.clone());
+        config.options_mut().catalog.default_schema = settings.schema();
+        function::register(&mut state, settings)?;
         state.mark_start_execution();
         Ok(Self { state, snapshot, catalog, zone })
     }
@@ -119,20 +129,15 @@ impl Pinned {
 
     /// The physical plan, divided only if it is worth it.
     pub async fn physical(&mut self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        if rows_max(plan).is_some_and(|rows| rows <= SMALL_ROWS_MAX) {
-            self.state.config_mut().options_mut().execution.target_partitions = 1;
-        }
+        let divided = is_divided(&Scans::of(plan), &self.snapshot);
+        self.divide(divided);
         self.state.create_physical_plan(plan).await.map_err(|e| self.named(from_datafusion(&e)))
     }
 
     /// Starts a plan.
     pub fn stream(&self, plan: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Result<RowStream> {
         let plan = pace::paced(plan).map_err(|e| from_datafusion(&e))?;
-        let rows = execute_stream(plan, self.state.task_ctx()).map_err(|e| from_datafusion(&e))?;
-        Ok(Box::pin(rows.map(move |batch| {
-            let batch = batch.map_err(|e| from_datafusion(&e))?;
-            present(&batch, &schema)
-        })))
+        stream(plan, self.state.task_ctx(), schema)
     }
 
     /// The columns as a client sees them: PostgreSQL's names, times in the session's zone.
@@ -159,32 +164,177 @@ impl Pinned {
     }
 }
 
-/// Runs a query.
-pub async fn query(session: &Session, query: &Query, given: &[SqlType], values: &[Value]) -> Result<Outcome> {
-    let mut pinned = Pinned::new(session)?;
-    let given: Vec<Option<SqlType>> = if given.is_empty() {
-        values.iter().map(type_of).collect::<Result<_>>()?
-    } else {
-        given.iter().cloned().map(Some).collect()
+fn stream(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, schema: SchemaRef) -> Result<RowStream> {
+    let rows = execute_stream(plan, context).map_err(|e| from_datafusion(&e))?;
+    Ok(Box::pin(rows.map(move |batch| {
+        let batch = batch.map_err(|e| from_datafusion(&e))?;
+        present(&batch, &schema)
+    })))
+}
+
+/// Whether a query over so many rows is divided among threads.
+fn is_divided(scans: &Scans, snapshot: &Snapshot) -> bool {
+    scans.rows_max(snapshot).is_none_or(|rows| rows > SMALL_ROWS_MAX)
+}
+
+/// Runs a query, which stands as `text` in its statement.
+pub async fn query(
+    session: &Session,
+    (query, text): (&Query, &str),
+    given: Given,
+    values: &[Value],
+) -> Result<Outcome> {
+    let (planned, pinned) = planned(session, query, text, given).await?;
+    let scalars = parameter::scalars(&planned.types, values)?;
+    let snapshot = pinned.snapshot().clone();
+    let divided = is_divided(&planned.scans, &snapshot);
+    let physical = match planned.bound(&scalars, divided) {
+        Some(plan) => reset_plan_states(plan).map_err(|e| from_datafusion(&e))?,
+        None => {
+            let mut pinned = pinned.into_pinned(session)?;
+            pinned.divide(divided);
+            let plan = pinned.bind(&planned, &scalars).await?;
+            let plan = pace::paced(plan).map_err(|e| from_datafusion(&e))?;
+            match planned.keep(scalars, divided, &plan) {
+                true => reset_plan_states(plan).map_err(|e| from_datafusion(&e))?,
+                false => plan,
+            }
+        }
     };
-    let (plan, types) = pinned.plan(query, &given).await?;
-    let plan = parameter::bind(plan, &types, values)?;
-    let schema = pinned.presented(query, plan.schema().as_arrow());
-    let physical = pinned.physical(&plan).await?;
-    let rows = pinned.stream(physical, Arc::clone(&schema))?;
-    let epoch = Some(pinned.snapshot.epoch());
-    Ok(Outcome { notices: partial(&plan), result: Answer::Rows { schema, rows, tag: "SELECT" }, epoch })
+    let epoch = Some(snapshot.epoch());
+    let notices = planned.scans.partial(&snapshot);
+    let schema = Arc::clone(&planned.schema);
+    let config = planned.config.clone().with_extension(Arc::new(snapshot));
+    let runtime = Arc::clone(session.database.environment().runtime_env());
+    // Functions stand in the plan; by their names nobody asks for them any more.
+    let none = HashMap::new;
+    let context = TaskContext::new(
+        None,
+        String::new(),
+        config,
+        none(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        runtime,
+    );
+    let rows = stream(physical, Arc::new(context), Arc::clone(&schema))?;
+    Ok(Outcome { notices, result: Answer::Rows { schema, rows, tag: "SELECT" }, epoch })
+}
+
+/// What a statement reads, with the state for planning if that was needed already.
+pub enum Pin {
+    Planning(Box<Pinned>),
+    Reading { catalog: Arc<Catalog>, snapshot: Snapshot, settings: Settings },
+}
+
+impl Pin {
+    fn snapshot(&self) -> &Snapshot {
+        match self {
+            Self::Planning(pinned) => &pinned.snapshot,
+            Self::Reading { snapshot, .. } => snapshot,
+        }
+    }
+
+    fn into_pinned(self, session: &Session) -> Result<Pinned> {
+        match self {
+            Self::Planning(pinned) => Ok(*pinned),
+            Self::Reading { catalog, snapshot, settings } => {
+                Pinned::at(session, catalog, snapshot, &settings)
+            }
+        }
+    }
+}
+
+/// The plan of a query: a kept one, or a new one that is kept if it can be.
+pub async fn planned(
+    session: &Session,
+    query: &Query,
+    text: &str,
+    given: Given,
+) -> Result<(Arc<Planned>, Pin)> {
+    let database = &session.database;
+    let (catalog, settings) = (database.catalog(), session.settings());
+    let snapshot = database.engine().snapshot();
+    let key = Key { text: text.to_owned(), given, zone: settings.zone(), schema: settings.schema() };
+    if let Some(planned) = database.plans().get(&key, &catalog) {
+        return Ok((planned, Pin::Reading { catalog, snapshot, settings }));
+    }
+    let pinned = Pinned::at(session, catalog, snapshot, &settings)?;
+    let planned = Arc::new(pinned.planned(query, &key.given).await?);
+    database.plans().insert(key, &planned);
+    Ok((planned, Pin::Planning(Box::new(pinned))))
+}
+
+impl Pinned {
+    async fn planned(&self, query: &Query, given: &Given) -> Result<Planned> {
+        let given: Vec<Option<SqlType>> = match given {
+            Given::Named(types) => types.iter().cloned().map(Some).collect(),
+            Given::Types(types) => types
+                .iter()
+                .map(|t| t.as_ref().map(parameter::sql_type).transpose())
+                .collect::<Result<_>>()?,
+        };
+        let (plan, types) = self.plan(query, &given).await?;
+        let resolved = parameter::resolved(plan.clone(), &types)?;
+        let schema = self.presented(query, resolved.schema().as_arrow());
+        let scans = Scans::of(&plan);
+        let same = scans.are_timeless() && is_immutable(&plan).map_err(|e| from_datafusion(&e))?;
+        // What does not optimize with its parameters open is optimized with each of their values.
+        let optimized = if same { self.state.optimize(&plan).ok() } else { None };
+        let (is_kept, plan) = (optimized.is_some(), optimized.unwrap_or(plan));
+        // Without the snapshot, which would keep its runs.
+        let config = SessionConfig::from(self.state.config().options().as_ref().clone());
+        Ok(Planned::new(Arc::clone(&self.catalog), (plan, scans), is_kept, (types, schema), config))
+    }
+
+    fn divide(&mut self, divided: bool) {
+        if !divided {
+            self.state.config_mut().options_mut().execution.target_partitions = 1;
+        }
+    }
+
+    /// The physical plan for values of the parameters.
+    async fn bind(&self, planned: &Planned, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = match values.is_empty() {
+            true => planned.plan.clone(),
+            false => {
+                planned.plan.clone().with_param_values(values.to_vec()).map_err(|e| from_datafusion(&e))?
+            }
+        };
+        let state = &self.state;
+        let physical = match planned.is_kept {
+            false => state.create_physical_plan(&plan).await,
+            true => match settle(plan, values, state) {
+                Ok(plan) => state.query_planner().create_physical_plan(&plan, state).await,
+                Err(error) => Err(error),
+            },
+        };
+        physical.map_err(|e| self.named(from_datafusion(&e)))
+    }
+}
+
+/// An optimized plan whose parameters have become values: what can be computed of these is.
+fn settle(plan: LogicalPlan, values: &[ScalarValue], state: &SessionState) -> PlanResult<LogicalPlan> {
+    if values.is_empty() {
+        return Ok(plan);
+    }
+    Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]).optimize(plan, state, |_, _| {})
 }
 
 /// The type a client gave with a value; text may stand for anything.
-pub fn type_of(value: &Value) -> Result<Option<SqlType>> {
+pub fn given_of(value: &Value) -> Option<DataType> {
     match value {
-        Value::Null => Ok(None),
-        Value::Scalar(array) => match array.data_type() {
-            DataType::Utf8 | DataType::Null => Ok(None),
-            other => parameter::sql_type(other).map(Some),
-        },
+        Value::Null => None,
+        Value::Scalar(array) => {
+            Some(array.data_type()).filter(|t| !matches!(t, DataType::Utf8 | DataType::Null)).cloned()
+        }
     }
+}
+
+/// As [`given_of`], for the planner.
+pub fn type_of(value: &Value) -> Result<Option<SqlType>> {
+    given_of(value).as_ref().map(parameter::sql_type).transpose()
 }
 
 fn present(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
@@ -197,38 +347,4 @@ fn present(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect::<Result<_>>()?, &options)
         .map_err(|e| from_arrow(&e))
-}
-
-/// Rows that all scans of a plan read at most; `None` if one does not say.
-fn rows_max(plan: &LogicalPlan) -> Option<u64> {
-    let mut total = Some(0_u64);
-    for_each_scan(plan, |table| {
-        total = total.zip(table.map(PinnedTable::rows_max)).map(|(sum, rows)| sum.saturating_add(rows));
-    });
-    total
-}
-
-/// A notice for each view that does not hold everything yet.
-fn partial(plan: &LogicalPlan) -> Vec<Notice> {
-    let mut names = BTreeSet::new();
-    for_each_scan(plan, |table| {
-        names.extend(table.filter(|t| t.is_backfilling()).map(|t| t.name().to_owned()))
-    });
-    let notice = |name: String| {
-        Notice::told(format!("\"{name}\" is backfilling: it shows only a part of its source yet"))
-            .with_hint("siltstone.views has its state")
-    };
-    names.into_iter().map(notice).collect()
-}
-
-/// Calls `each` with the table of every scan; `None` for one that is not a relation of ours.
-fn for_each_scan(plan: &LogicalPlan, mut each: impl FnMut(Option<&PinnedTable>)) {
-    let walked = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let provider = source_as_provider(&scan.source).ok();
-            each(provider.as_ref().and_then(|p| p.downcast_ref::<PinnedTable>()));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    debug_assert!(walked.is_ok(), "the walk itself does not fail");
 }

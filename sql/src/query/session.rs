@@ -42,6 +42,16 @@ pub(super) struct Prepared {
     pub command: Command,
 }
 
+impl Prepared {
+    /// What stands for its text.
+    pub fn text(&self) -> String {
+        match &self.command {
+            Command::Query(query) => query.to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
 impl Database {
     /// A session with default settings.
     pub fn session(self: &Arc<Self>) -> Session {

@@ -15,6 +15,7 @@ use crate::definition::{self, Existing};
 use crate::error::{Error, Result, sqlstate};
 use crate::outcome::{Answer, Described, Notice, Outcome, Value};
 use crate::parse::{self, Command, Statement};
+use crate::planned::Given;
 
 impl Session {
     /// Splits and parses a text; one element for each statement, empty ones left out.
@@ -39,7 +40,9 @@ impl Session {
 
     /// The types of a statement's parameters and of its columns. `hints` are types that the client gave.
     pub async fn describe(&self, statement: &Statement, hints: &[Option<DataType>]) -> Result<Described> {
-        describe::describe(self, statement.command(), hints).await.map_err(|e| statement.locate(e))
+        describe::describe(self, (statement.command(), statement.text()), hints)
+            .await
+            .map_err(|e| statement.locate(e))
     }
 
     async fn run(&self, statement: &Statement, parameters: &[Value], existing: Existing) -> Result<Outcome> {
@@ -59,31 +62,39 @@ impl Session {
         ) {
             early.extend(self.write_in_block());
         }
-        let mut outcome = match statement.command().clone() {
-            Command::Query(query) => select::query(self, &query, &[], parameters).await,
-            Command::Insert(insert) => insert::insert(self, &insert, &[], parameters).await,
-            Command::Explain(what) => explain::explain(self, &what, parameters).await,
+        let mut outcome = match statement.command() {
+            Command::Query(query) => {
+                let given = Given::Types(parameters.iter().map(select::given_of).collect());
+                select::query(self, (query, statement.text()), given, parameters).await
+            }
+            Command::Insert(insert) => insert::insert(self, insert, &[], parameters).await,
+            Command::Explain(what) => explain::explain(self, what, parameters).await,
             Command::CreateSource(create) => {
+                let create = create.clone();
                 let tag = format!("CREATE {}", create.kind());
                 self.blocking(tag, move |database| definition::create_source(database, &create, existing))
                     .await
             }
             Command::CreateView(create) => {
+                let create = create.clone();
                 let tag = "CREATE MATERIALIZED VIEW".to_owned();
                 self.blocking(tag, move |database| definition::create_view(database, &create, existing)).await
             }
             Command::Drop(drop) => {
+                let drop = drop.clone();
                 let tag = format!("DROP {}", drop.kind);
                 self.blocking(tag, move |database| definition::drop(database, &drop)).await
             }
-            Command::Show(what) => show::show(self, &what),
-            Command::Describe(name) => show::columns(self, &name),
-            Command::Execute { name, arguments } => self.execute_prepared(&name, &arguments).await,
-            Command::Set { name, value } => self.change(&name, &value),
+            Command::Show(what) => show::show(self, what),
+            Command::Describe(name) => show::columns(self, name),
+            Command::Execute { name, arguments } => self.execute_prepared(name, arguments).await,
+            Command::Set { name, value } => self.change(name, value),
             Command::Reset(name) => self.reset(name.as_deref()),
             Command::Transaction(tag) => Ok(self.transaction(tag)),
             Command::DiscardAll => Ok(self.discard()),
-            Command::Prepare { name, types, statement } => self.prepare(name, types, *statement),
+            Command::Prepare { name, types, statement } => {
+                self.prepare(name.clone(), types.clone(), Command::clone(statement))
+            }
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
         }?;
         outcome.notices.splice(0..0, early);
@@ -107,7 +118,13 @@ impl Session {
         let prepared = self.prepared(name)?;
         let values = evaluate(self, arguments).await?;
         match &prepared.command {
-            Command::Query(query) => select::query(self, query, &prepared.types, &values).await,
+            Command::Query(query) => {
+                let given = match prepared.types.as_slice() {
+                    [] => Given::Types(values.iter().map(select::given_of).collect()),
+                    types => Given::Named(types.to_vec()),
+                };
+                select::query(self, (query, &prepared.text()), given, &values).await
+            }
             Command::Insert(insert) => insert::insert(self, insert, &prepared.types, &values).await,
             _ => Err(Error::unsupported("EXECUTE of anything but a query or INSERT")),
         }
@@ -124,7 +141,8 @@ async fn evaluate(session: &Session, arguments: &[Expr]) -> Result<Vec<Value>> {
     let Some(Command::Query(query)) = statements.first().map(|statement| statement.command().clone()) else {
         return Err(Error::syntax("the arguments of EXECUTE are not values"));
     };
-    let outcome = Box::pin(select::query(session, &query, &[], &[])).await?;
+    let (text, given) = (query.to_string(), Given::Types(Vec::new()));
+    let outcome = Box::pin(select::query(session, (&query, &text), given, &[])).await?;
     let Answer::Rows { rows, .. } = outcome.result else {
         return Err(Error::syntax("the arguments of EXECUTE are not values"));
     };

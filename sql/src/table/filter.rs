@@ -11,7 +11,7 @@ use siltstone_engine::runtime::{KeyCondition, Wanted};
 /// Whether a filter limits one of the first `keys` columns, or will when its parameters are known.
 pub fn limits_key(filter: &Expr, schema: &Schema, keys: usize) -> bool {
     let limits = |expr: &Expr| key_of(expr, schema, keys).is_some();
-    let known = |expr: &Expr| matches!(expr, Expr::Literal(..) | Expr::Placeholder(_));
+    let known = |expr: &Expr| !expr.any_column_refs() && !expr.is_volatile();
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
             limits_key(left, schema, keys) || limits_key(right, schema, keys)

@@ -12,4 +12,4 @@ mod system;
 
 pub use pinned::pinned;
 pub use postgres::catalog_schema;
-pub use relation::PinnedTable;
+pub use relation::RelationTable;

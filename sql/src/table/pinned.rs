@@ -11,20 +11,20 @@ use datafusion::datasource::{TableType, provider_as_source};
 use datafusion::logical_expr::LogicalPlan;
 use siltstone_engine::runtime::{Engine, Snapshot};
 
-use super::relation::{PinnedTable, Rows};
+use super::relation::{RelationTable, Rows};
 use super::system::System;
 use crate::catalog::{Catalog, Relation, ViewRelation, single};
 use crate::error::Result;
 use crate::parse::name::{DATABASE, PUBLIC};
 
-/// The catalog at a snapshot; `more` are schemas that do not depend on it.
+/// The catalog, its system tables at a snapshot; `more` are schemas that do not depend on it.
 pub fn pinned(
     engine: &Arc<Engine>,
     catalog: &Arc<Catalog>,
     snapshot: &Snapshot,
     more: Option<(&'static str, Arc<dyn SchemaProvider>)>,
 ) -> Result<Arc<dyn CatalogProviderList>> {
-    let public = Public { catalog: Arc::clone(catalog), snapshot: snapshot.clone() };
+    let public = Public { catalog: Arc::clone(catalog) };
     let system = System::new(Arc::clone(engine), snapshot.clone());
     let mut schemas: Vec<(&str, Arc<dyn SchemaProvider>)> =
         vec![(PUBLIC, Arc::new(public)), (DATABASE, Arc::new(system))];
@@ -34,13 +34,12 @@ pub fn pinned(
 
 struct Public {
     catalog: Arc<Catalog>,
-    snapshot: Snapshot,
 }
 
 impl Public {
     fn provider(&self, relation: &Relation) -> PlanResult<Arc<dyn TableProvider>> {
         match relation {
-            Relation::View(view) => self.view(view, relation.text()),
+            Relation::View(view) => Self::view(view, relation.text()),
             Relation::Source(source) => {
                 let rows = if source.create.keeps_rows {
                     Rows::Kept { table: source.id }
@@ -48,19 +47,18 @@ impl Public {
                     Rows::Nowhere { views: self.catalog.views_of(source.id) }
                 };
                 let schema = Arc::clone(&source.schema);
-                let table = PinnedTable::new(relation.name(), schema, rows, self.snapshot.clone());
+                let table = RelationTable::new(relation.name(), schema, rows);
                 Ok(Arc::new(table.with_definition(relation.text())))
             }
         }
     }
 
-    /// The view's plan with its scan replaced by the rollup at the snapshot.
-    fn view(&self, view: &ViewRelation, text: String) -> PlanResult<Arc<dyn TableProvider>> {
-        let rollup = PinnedTable::new(
+    /// The view's plan with its scan replaced by the rollup.
+    fn view(view: &ViewRelation, text: String) -> PlanResult<Arc<dyn TableProvider>> {
+        let rollup = RelationTable::new(
             &view.create.name,
             view.compiled.definition.schema(),
             Rows::Rollup { view: view.id, keys: view.compiled.definition.keys.len() },
-            self.snapshot.clone(),
         );
         let source = provider_as_source(Arc::new(rollup));
         let plan = view.compiled.plan.clone().transform_up(|node| match node {

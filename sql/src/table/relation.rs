@@ -1,4 +1,5 @@
-//! The relations of schema `public` as tables of one snapshot.
+//! The relations of schema `public` as tables. They take the snapshot of the session that plans or executes,
+//! so that plans over them can be used again.
 
 use std::sync::Arc;
 
@@ -6,11 +7,12 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
-use siltstone_engine::runtime::{KeyCondition, RowPart, Snapshot};
+use datafusion::prelude::SessionConfig;
+use siltstone_engine::runtime::{KeyCondition, RowPart, Scan, Snapshot};
 
 use super::filter::{conditions, limits_key};
 use super::scan::{Part, ScanExec};
@@ -27,18 +29,17 @@ pub enum Rows {
     Nowhere { views: Vec<String> },
 }
 
-/// A relation at a snapshot.
-pub struct PinnedTable {
+/// A relation.
+pub struct RelationTable {
     name: String,
     schema: SchemaRef,
     rows: Rows,
-    snapshot: Snapshot,
     definition: Option<String>,
 }
 
-impl PinnedTable {
-    pub fn new(name: &str, schema: SchemaRef, rows: Rows, snapshot: Snapshot) -> Self {
-        Self { name: name.to_owned(), schema, rows, snapshot, definition: None }
+impl RelationTable {
+    pub fn new(name: &str, schema: SchemaRef, rows: Rows) -> Self {
+        Self { name: name.to_owned(), schema, rows, definition: None }
     }
 
     /// The statement that made it.
@@ -53,15 +54,20 @@ impl PinnedTable {
     }
 
     /// It is a view that does not hold all that its source has read.
-    pub fn is_backfilling(&self) -> bool {
-        matches!(self.rows, Rows::Rollup { view, .. } if self.snapshot.is_backfilling(view))
+    pub fn is_backfilling(&self, snapshot: &Snapshot) -> bool {
+        matches!(self.rows, Rows::Rollup { view, .. } if snapshot.is_backfilling(view))
+    }
+
+    /// It is a view.
+    pub fn is_rollup(&self) -> bool {
+        matches!(self.rows, Rows::Rollup { .. })
     }
 
     /// Rows there are at most.
-    pub fn rows_max(&self) -> u64 {
+    pub fn rows_max(&self, snapshot: &Snapshot) -> u64 {
         match self.rows {
-            Rows::Rollup { view, .. } => self.snapshot.group_count_max(view),
-            Rows::Kept { table } => self.snapshot.row_count(table),
+            Rows::Rollup { view, .. } => snapshot.group_count_max(view),
+            Rows::Kept { table } => snapshot.row_count(table),
             Rows::Nowhere { .. } => 0,
         }
     }
@@ -81,7 +87,7 @@ impl PinnedTable {
 }
 
 #[async_trait]
-impl TableProvider for PinnedTable {
+impl TableProvider for RelationTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -101,6 +107,7 @@ impl TableProvider for PinnedTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let snapshot = snapshot_of(state.config())?;
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),
@@ -113,19 +120,19 @@ impl TableProvider for PinnedTable {
             }
             Rows::Rollup { view, keys } => {
                 let conditions = conditions(filters, &self.schema, *keys);
-                vec![rollup_part(&self.snapshot, *view, conditions, wanted)]
+                vec![rollup_part(*view, conditions, wanted)]
             }
             Rows::Kept { table } => {
-                let parts = self.snapshot.row_parts(*table);
+                let parts = snapshot.row_parts(*table);
                 let parts = parts.map_err(|e| DataFusionError::External(Box::new(e)))?;
                 divide(parts, state.config().target_partitions())
                     .into_iter()
-                    .map(|parts| kept_part(&self.snapshot, parts, wanted.clone()))
+                    .map(|parts| kept_part(&snapshot, parts, wanted.clone()))
                     .collect()
             }
         };
         let mut statistics = Statistics::new_unknown(&schema);
-        statistics.num_rows = self.row_statistics();
+        statistics.num_rows = self.row_statistics(&snapshot);
         Ok(Arc::new(ScanExec::new(self.name.clone(), schema, parts, statistics).with_filters(filters)))
     }
 
@@ -138,43 +145,43 @@ impl TableProvider for PinnedTable {
         };
         Ok(filters.iter().map(support).collect())
     }
-
-    fn statistics(&self) -> Option<Statistics> {
-        let mut statistics = Statistics::new_unknown(&self.schema);
-        statistics.num_rows = self.row_statistics();
-        Some(statistics)
-    }
 }
 
-impl PinnedTable {
+impl RelationTable {
     /// Exact for kept rows: `count(*)` is answered from it.
-    fn row_statistics(&self) -> Precision<usize> {
-        let rows = usize::try_from(self.rows_max()).unwrap_or(usize::MAX);
+    fn row_statistics(&self, snapshot: &Snapshot) -> Precision<usize> {
+        let rows = usize::try_from(self.rows_max(snapshot)).unwrap_or(usize::MAX);
         if matches!(self.rows, Rows::Kept { .. }) { Precision::Exact(rows) } else { Precision::Inexact(rows) }
     }
 }
 
-fn rollup_part(
-    snapshot: &Snapshot,
-    view: u32,
-    conditions: Vec<KeyCondition>,
-    wanted: Option<Vec<usize>>,
-) -> Part {
-    let snapshot = snapshot.clone();
-    Arc::new(move || snapshot.scan_view_where(view, &conditions, wanted.as_deref()))
+/// The snapshot that a session reads.
+fn snapshot_of(config: &SessionConfig) -> Result<Arc<Snapshot>> {
+    match config.get_extension::<Snapshot>() {
+        Some(snapshot) => Ok(snapshot),
+        None => internal_err!("a query without a snapshot"),
+    }
 }
 
-fn kept_part(snapshot: &Snapshot, parts: Vec<RowPart>, wanted: Option<Vec<usize>>) -> Part {
-    let snapshot = snapshot.clone();
-    Arc::new(move || {
-        let (snapshot, wanted) = (snapshot.clone(), wanted.clone());
+fn rollup_part(view: u32, conditions: Vec<KeyCondition>, wanted: Option<Vec<usize>>) -> Part {
+    Arc::new(move |config| {
+        let snapshot = snapshot_of(config)?;
+        let scan = snapshot.read_view(view, &conditions, wanted.as_deref());
+        scan.map_err(|e| DataFusionError::External(Box::new(e)))
+    })
+}
+
+fn kept_part(snapshot: &Arc<Snapshot>, parts: Vec<RowPart>, wanted: Option<Vec<usize>>) -> Part {
+    let snapshot = Arc::clone(snapshot);
+    Arc::new(move |_| {
+        let (snapshot, wanted) = (Arc::clone(&snapshot), wanted.clone());
         let batches = parts.clone().into_iter().flat_map(move |part| {
             match snapshot.scan_rows(&part, wanted.as_deref()) {
                 Ok(batches) => batches,
                 Err(error) => Box::new(std::iter::once(Err(error))),
             }
         });
-        Ok(Box::new(batches))
+        Ok(Scan::Blocking(Box::new(batches)))
     })
 }
 
@@ -191,8 +198,8 @@ fn divide(mut parts: Vec<RowPart>, count: usize) -> Vec<Vec<RowPart>> {
     lists.into_iter().map(|(_, list)| list).collect()
 }
 
-impl std::fmt::Debug for PinnedTable {
+impl std::fmt::Debug for RelationTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PinnedTable").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("RelationTable").field("name", &self.name).finish_non_exhaustive()
     }
 }

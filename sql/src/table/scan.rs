@@ -1,7 +1,8 @@
 //! Reading the engine's blocking iterators from the planner's asynchronous plans.
 //!
-//! Each part is read by a blocking task of its own that hands batches through a channel of bounded length.
-//! When the stream is dropped, the next hand-over fails and the task ends.
+//! A part that is in memory is handed over as it is. Any other is read by a blocking task of its own that hands
+//! batches through a channel of bounded length; when the stream is dropped, the next hand-over fails and the
+//! task ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use siltstone_engine::runtime::BatchIter;
+use datafusion::prelude::SessionConfig;
+use siltstone_engine::runtime::Scan;
 
 /// Batches that wait between a reader and the plan.
 const BATCHES_WAITING_MAX: usize = 2;
@@ -23,8 +25,8 @@ const BATCHES_WAITING_MAX: usize = 2;
 /// Rows of a batch that the plan gets; larger ones are cut.
 const BATCH_ROWS_MAX: usize = 8_192;
 
-/// Starts reading one part, of the columns asked for.
-pub type Part = Arc<dyn Fn() -> siltstone_engine::error::Result<BatchIter> + Send + Sync>;
+/// Starts reading one part, of the columns asked for, in a session. Does not block.
+pub type Part = Arc<dyn Fn(&SessionConfig) -> Result<Scan> + Send + Sync>;
 
 /// A scan of parts.
 pub struct ScanExec {
@@ -78,26 +80,30 @@ impl ExecutionPlan for ScanExec {
         if children.is_empty() { Ok(self) } else { internal_err!("a scan has no input") }
     }
 
-    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), BATCHES_WAITING_MAX);
-        if let Some(part) = self.parts.get(partition).cloned() {
-            let sender = builder.tx();
-            let schema = Arc::clone(&self.schema);
-            builder.spawn_blocking(move || {
-                for batch in part().map_err(external)? {
-                    let batch = conform(batch.map_err(external)?, &schema)?;
-                    let mut start = 0;
-                    while start < batch.num_rows() {
-                        let rows = BATCH_ROWS_MAX.min(batch.num_rows() - start);
-                        if sender.blocking_send(Ok(batch.slice(start, rows))).is_err() {
-                            return Ok(());
-                        }
-                        start += rows;
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let schema = Arc::clone(&self.schema);
+        let scan = self.parts.get(partition).map(|part| part(context.session_config())).transpose()?;
+        let batches = match scan.unwrap_or(Scan::Ready(Vec::new())) {
+            Scan::Ready(batches) => {
+                let batches = batches.into_iter().map(|batch| conform(batch, &schema));
+                let batches = batches.collect::<Result<Vec<_>>>()?.into_iter().flat_map(pieces).map(Ok);
+                let stream = futures::stream::iter(batches);
+                return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)));
+            }
+            Scan::Blocking(batches) => batches,
+        };
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&schema), BATCHES_WAITING_MAX);
+        let sender = builder.tx();
+        builder.spawn_blocking(move || {
+            for batch in batches {
+                for piece in pieces(conform(batch.map_err(external)?, &schema)?) {
+                    if sender.blocking_send(Ok(piece)).is_err() {
+                        return Ok(());
                     }
                 }
-                Ok(())
-            });
-        }
+            }
+            Ok(())
+        });
         Ok(builder.build())
     }
 
@@ -107,6 +113,12 @@ impl ExecutionPlan for ScanExec {
             _ => Arc::clone(&self.statistics),
         })
     }
+}
+
+/// The batch in pieces of a size that operators can work with.
+fn pieces(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let starts = (0..batch.num_rows()).step_by(BATCH_ROWS_MAX);
+    starts.map(move |start| batch.slice(start, BATCH_ROWS_MAX.min(batch.num_rows() - start)))
 }
 
 /// The batch with the scan's own schema, whose fields are named and nullable as the relation says.

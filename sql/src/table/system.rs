@@ -13,7 +13,7 @@ use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
-use siltstone_engine::runtime::{Engine, ErrorRow, GapRow, Snapshot, SplitStatus, Status};
+use siltstone_engine::runtime::{Engine, ErrorRow, GapRow, Scan, Snapshot, SplitStatus, Status};
 
 use super::scan::{Part, ScanExec};
 use crate::data_type::UTC;
@@ -208,10 +208,17 @@ impl TableProvider for Errors {
             None => Arc::clone(&self.schema),
         };
         let (snapshot, wanted) = (self.snapshot.clone(), projection.cloned());
-        let part: Part = Arc::new(move || {
-            let mut rows = snapshot.errors()?;
-            let wanted = wanted.clone();
-            Ok(Box::new(std::iter::from_fn(move || {
+        let part: Part = Arc::new(move |_| {
+            let (snapshot, wanted) = (snapshot.clone(), wanted.clone());
+            let mut rows = None;
+            Ok(Scan::Blocking(Box::new(std::iter::from_fn(move || {
+                let rows = match &mut rows {
+                    Some(rows) => rows,
+                    none => match snapshot.errors() {
+                        Ok(found) => none.insert(found),
+                        Err(error) => return Some(Err(error)),
+                    },
+                };
                 let some: Vec<_> = rows.by_ref().take(ERRORS_BATCH_ROWS).collect();
                 (!some.is_empty()).then(|| {
                     let some = some.into_iter().collect::<siltstone_engine::error::Result<Vec<_>>>()?;
@@ -221,7 +228,7 @@ impl TableProvider for Errors {
                         None => batch,
                     })
                 })
-            })))
+            }))))
         });
         let statistics = Statistics::new_unknown(&schema);
         Ok(Arc::new(ScanExec::new("siltstone.errors".to_owned(), schema, vec![part], statistics)))

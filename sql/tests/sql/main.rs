@@ -3,5 +3,6 @@
 mod cancel;
 mod connector;
 mod golden;
+mod planned;
 mod session;
 mod support;

@@ -1,4 +1,4 @@
-//! Scans of ranges give what scans of everything give, filtered; over runs of random groups.
+//! Whatever is kept in memory, and whatever happened to the runs before: a view shows what was folded into it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::aggregate::Function;
 use crate::connector::Expression;
 use crate::error::Result;
 use crate::lsm::{
-    Block, Change, KeyCondition, RelationKind, RelationRecord, RunWriter, StoreOptions, Wanted, ranges,
+    Block, BlockReader, Change, KeyCondition, Merge, RelationKind, RelationRecord, RunWriter, StoreOptions,
+    Version, Wanted, ranges,
 };
 use crate::rollup::{AggregateCall, GroupTable, Key, Keys, ViewDefinition};
 
@@ -51,8 +52,8 @@ type Groups = BTreeMap<(Option<i32>, Option<String>), i128>;
 
 const VIEW: u32 = 7;
 
-fn store(dir: &std::path::Path) -> Arc<Store> {
-    let options = StoreOptions { memory_bytes: 32 << 20, owner: "a test".into() };
+fn store(dir: &std::path::Path, merged_bytes: u64) -> Arc<Store> {
+    let options = StoreOptions { memory_bytes: 32 << 20, merged_bytes, owner: "a test".into() };
     let (store, _) = Store::open(dir, &options).expect("opens");
     let record = RelationRecord {
         id: VIEW,
@@ -156,40 +157,117 @@ fn asked() -> impl Strategy<Value = Asked> {
     ]
 }
 
+/// What happens to the view between two questions.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A run of these events, in blocks of so many groups, with bounds or without.
+    Add(Vec<Event>, usize, bool),
+    /// The first so many runs become one.
+    Compact(usize),
+    /// What is asked later is also asked of the runs there are now.
+    Pin,
+    Ask(Vec<Asked>),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let event = (prop::option::of(-20_i32..20), prop::option::of(texts()), -9_i64..9);
+    // Numbers that grow, so that new runs often leave the old ones' keys alone.
+    let late = (prop::option::of(15_i32..25), prop::option::of(texts()), -9_i64..9);
+    let events = prop_oneof![prop::collection::vec(event, 1..120), prop::collection::vec(late, 1..40)];
+    let step = prop_oneof![
+        3 => (events, 1_usize..9, 0..6).prop_map(|(e, rows, kind)| Step::Add(e, rows, kind > 0)),
+        1 => (2_usize..5).prop_map(Step::Compact),
+        1 => Just(Step::Pin),
+        6 => prop::collection::vec(asked(), 0..4).prop_map(Step::Ask),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+fn compact(store: &Arc<Store>, layout: &Arc<Layout>, runs: usize) {
+    let version = store.version();
+    let chosen: Vec<_> = version.runs(VIEW).iter().take(runs).collect();
+    let inputs = chosen.iter().map(|run| store.read(run, BlockReader::default())).collect();
+    let mut run = RunWriter::begin(store, VIEW).sorted(layout.clone());
+    for batch in Merge::new(layout.clone(), inputs) {
+        run.write(batch.expect("reads")).expect("writes");
+    }
+    let remove_runs = chosen.iter().map(|run| (VIEW, run.record.run)).collect();
+    let add_runs = run.finish(1).expect("finishes").into_iter().collect();
+    store.commit(Change { add_runs, remove_runs, ..Change::default() }).expect("commits");
+}
+
+fn read(store: &Arc<Store>, layout: &Arc<Layout>, version: &Version, asked: &[Asked]) -> Groups {
+    let conditions: Vec<_> = asked.iter().flat_map(Asked::conditions).collect();
+    let ranges = ranges(&layout.keys, &conditions).expect("encodes");
+    match read_view(store, layout, (VIEW, version.runs(VIEW)), &ranges, None).expect("reads") {
+        Scan::Ready(batches) => groups(batches.into_iter().map(Ok)),
+        Scan::Blocking(batches) => groups(batches),
+    }
+}
+
+/// The answer must have the groups asked for, and no group that is not whole.
+fn check(store: &Arc<Store>, layout: &Arc<Layout>, version: &Version, expected: &Groups, asked: &[Asked]) {
+    let mut found = read(store, layout, version, asked);
+    for (key, value) in &found {
+        assert_eq!(expected.get(key), Some(value), "{key:?}");
+    }
+    let satisfied = |key: &(Option<i32>, Option<String>)| asked.iter().all(|a| a.is_satisfied(key));
+    found.retain(|key, _| satisfied(key));
+    let wanted = expected.iter().filter(|(key, _)| satisfied(key));
+    assert_eq!(found, wanted.map(|(k, v)| (k.clone(), *v)).collect::<Groups>());
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_pruned_scan_gives_what_a_whole_one_gives(
-        runs in prop::collection::vec(
-            (prop::collection::vec((prop::option::of(-20_i32..20), prop::option::of(texts()), -9_i64..9), 1..120), 1_usize..9, 0..4),
-            1..7,
-        ),
-        questions in prop::collection::vec(prop::collection::vec(asked(), 1..4), 1..12),
-    ) {
+    fn whatever_is_kept_a_pruned_scan_gives_what_a_whole_one_gives(steps in steps(), kept in 0..4) {
         let dir = tempfile::tempdir().expect("a directory");
-        let (store, layout) = (store(dir.path()), layout());
-        for (events, block_rows, kind) in &runs {
-            add_run(&store, &layout, events, *block_rows, *kind > 0);
-        }
-        let version = store.version();
-        let own = version.runs(VIEW);
-        let whole = groups(scan(&store, &layout, own, &KeyRange::ALL));
+        let layout = layout();
+        let store = store(dir.path(), [0, 10_000, 60_000, 10_000_000][kept as usize]);
         let mut expected = Groups::new();
-        for (number, text, value) in runs.iter().flat_map(|(events, ..)| events) {
-            *expected.entry((*number, text.clone())).or_default() += i128::from(*value);
-        }
-        prop_assert_eq!(&whole, &expected);
-        for question in questions {
-            let conditions: Vec<_> = question.iter().flat_map(Asked::conditions).collect();
-            let ranges = ranges(&layout.keys, &conditions).expect("encodes");
-            let mut found = groups(ranges.iter().flat_map(|range| scan(&store, &layout, own, range)));
-            for (key, value) in &found {
-                prop_assert_eq!(whole.get(key), Some(value), "a group is whole, {:?}", key);
+        let mut pinned = None;
+        for step in steps {
+            match step {
+                Step::Add(events, block_rows, bounded) => {
+                    add_run(&store, &layout, &events, block_rows, bounded);
+                    for (number, text, value) in events {
+                        *expected.entry((number, text)).or_default() += i128::from(value);
+                    }
+                }
+                Step::Compact(runs) => compact(&store, &layout, runs),
+                Step::Pin => pinned = Some((store.version(), expected.clone())),
+                Step::Ask(asked) => {
+                    check(&store, &layout, &store.version(), &expected, &asked);
+                    if let Some((version, expected)) = &pinned {
+                        check(&store, &layout, version, expected, &asked);
+                    }
+                }
             }
-            found.retain(|key, _| question.iter().all(|q| q.is_satisfied(key)));
-            let wanted = whole.iter().filter(|(key, _)| question.iter().all(|q| q.is_satisfied(key)));
-            prop_assert_eq!(found, wanted.map(|(k, v)| (k.clone(), *v)).collect::<Groups>());
         }
     }
+}
+
+#[test]
+fn what_was_merged_once_is_ready_until_a_run_with_its_keys_comes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, layout) = (store(dir.path(), 10_000_000), layout());
+    let events = |from: i32, to: i32| (from..to).map(|n| (Some(n), None, 1)).collect::<Vec<Event>>();
+    add_run(&store, &layout, &events(0, 50), 10, true);
+    let is_ready = |low: i32, high: i32| {
+        let version = store.version();
+        let ranges = ranges(&layout.keys, &Asked::Number(low, high).conditions()).expect("encodes");
+        let rows = read_view(&store, &layout, (VIEW, version.runs(VIEW)), &ranges, None).expect("reads");
+        let ready = matches!(rows, Scan::Ready(_));
+        if let Scan::Blocking(batches) = rows {
+            batches.for_each(|batch| assert!(batch.is_ok()));
+        }
+        ready
+    };
+    assert!(!is_ready(12, 15) && is_ready(12, 15) && is_ready(10, 19));
+    assert!(!is_ready(0, 50) && is_ready(0, 50));
+    add_run(&store, &layout, &events(45, 60), 20, true);
+    assert!(is_ready(0, 39) && !is_ready(30, 50) && is_ready(30, 50));
+    store.commit(Change { delete_relations: vec![VIEW], ..Change::default() }).expect("commits");
+    assert!(store.segments().get(VIEW, &store.segments().division(VIEW, &[]).segments(&[], &[])).is_empty());
 }
