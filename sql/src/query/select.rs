@@ -9,8 +9,12 @@ use datafusion::common::Result as PlanResult;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
-use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::eliminate_filter::EliminateFilter;
+use datafusion::optimizer::eliminate_limit::EliminateLimit;
+use datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
+use datafusion::optimizer::push_down_limit::PushDownLimit;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -319,7 +323,14 @@ fn settle(plan: LogicalPlan, values: &[ScalarValue], state: &SessionState) -> Pl
     if values.is_empty() {
         return Ok(plan);
     }
-    Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]).optimize(plan, state, |_, _| {})
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(SimplifyExpressions::new()),
+        Arc::new(EliminateFilter::new()),
+        Arc::new(EliminateLimit::new()),
+        Arc::new(PropagateEmptyRelation::new()),
+        Arc::new(PushDownLimit::new()),
+    ];
+    Optimizer::with_rules(rules).optimize(plan, state, |_, _| {})
 }
 
 /// The type a client gave with a value; text may stand for anything.
