@@ -29,7 +29,8 @@ fn a_backfill_that_meets_a_gap_stops_alone_and_dropping_its_view_ends_the_matter
     let source = engine.create_source("", source(false)).expect("creates");
     let first = engine.create_view("", view("first", source)).expect("creates").id;
     engine.start(false).expect("starts");
-    until(&engine, "the first part is read", || count(&engine.snapshot(), first) == 15_000);
+    // Two workers have two of the three splits; the third is read when one of them is at its end.
+    until(&engine, "the first part is read", || count(&engine.snapshot(), first) == 10_000);
     numbers.outside.gone.store(100, Ordering::Release);
     let second = engine.create_view("", view("second", source)).expect("creates");
     assert!(second.backfilling);
@@ -45,6 +46,7 @@ fn a_backfill_that_meets_a_gap_stops_alone_and_dropping_its_view_ends_the_matter
     assert!(own.error.as_deref().is_some_and(|e| e.contains("second")), "{own:?}");
     assert!(engine.failure().is_none() && engine.backfill_failure().is_some());
 
+    numbers.outside.gone.store(0, Ordering::Release);
     numbers.limit.store(20_000, Ordering::Release);
     until(&engine, "the first view goes on", || groups(&engine.snapshot(), first) == numbers.expected());
     let third = engine.create_view("", view("third", source)).expect("creates").id;
@@ -91,7 +93,7 @@ fn a_gap_that_stops_a_source_is_recorded_once_and_its_offsets_stay() {
         let source = engine.create_source("", source(false)).expect("creates");
         let id = engine.create_view("", view("v", source)).expect("creates").id;
         engine.start(false).expect("starts");
-        until(&engine, "the first part is read", || count(&engine.snapshot(), id) == 3_000);
+        until(&engine, "the first part is read", || count(&engine.snapshot(), id) == 2_000);
         id
     };
     numbers.outside.gone.store(2_000, Ordering::Release);
@@ -104,8 +106,9 @@ fn a_gap_that_stops_a_source_is_recorded_once_and_its_offsets_stay() {
         let told: BTreeSet<_> =
             gaps.iter().map(|g| (g.gap.split.to_string(), g.gap.from, g.gap.to)).collect();
         assert!(!told.is_empty() && told.len() == gaps.len(), "{gaps:?}");
-        assert!(told.iter().all(|(_, from, to)| (*from, *to) == (1_000, 2_000)), "{told:?}");
-        assert_eq!(count(&engine.snapshot(), id), 3_000);
-        assert!(engine.status().splits.iter().all(|s| s.offset == 1_000));
+        // The third split waits for one of the two workers.
+        assert!(told.iter().all(|(_, from, to)| [0, 1_000].contains(from) && *to == 2_000), "{told:?}");
+        assert_eq!(count(&engine.snapshot(), id), 2_000);
+        assert_eq!(engine.status().splits.iter().map(|s| s.offset).sum::<i64>(), 2_000);
     }
 }
