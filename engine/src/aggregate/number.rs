@@ -59,10 +59,11 @@ impl Number for f64 {
         sum[1] = (f64::from_bits(sum[1]) + error).to_bits();
     }
 
-    /// The total order of IEEE 754: every NaN that is positive is above infinity.
+    /// The total order of IEEE 754, in which a positive NaN is above infinity. There is one NaN: machines
+    /// disagree on the sign of what 0.0 / 0.0 gives.
     #[inline(always)]
     fn ordered(self) -> i64 {
-        let bits = self.to_bits() as i64;
+        let bits = if self.is_nan() { f64::NAN } else { self }.to_bits() as i64;
         bits ^ (((bits >> 63) as u64) >> 1) as i64
     }
 }
@@ -191,4 +192,19 @@ pub(super) fn keep(words: &mut [u64], value: i128, better: impl Fn(i128, i128) -
     let best = better(integer_sum(words), value);
     words[0] = best as u64;
     words[1] = (best >> 64) as u64;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_is_above_all_numbers_whatever_its_sign() {
+        for nan in [f64::NAN, -f64::NAN, f64::from_bits(0xfff8_0000_0000_0001)] {
+            assert!(nan.ordered() > f64::INFINITY.ordered());
+            assert_eq!(nan.ordered(), f64::NAN.ordered());
+            assert!(float(nan.ordered()).is_nan());
+        }
+        assert!((-1.0).ordered() < 0.5.ordered() && f64::NEG_INFINITY.ordered() < (-1.0).ordered());
+    }
 }

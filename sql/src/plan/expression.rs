@@ -109,6 +109,7 @@ pub fn stored(found: &DataType) -> DataType {
         DataType::UInt16 => DataType::Int32,
         DataType::UInt32 => DataType::Int64,
         DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         DataType::Dictionary(_, value) => stored(value),
         other => other.clone(),
     }
