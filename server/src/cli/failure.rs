@@ -13,6 +13,9 @@ pub(super) const SQL: u8 = 4;
 /// SQLSTATE for an object that another process or object holds.
 const OBJECT_IN_USE: &str = "55006";
 
+/// SQLSTATE for a file that cannot be read.
+const IO_ERROR: &str = "58030";
+
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) code: u8,
@@ -35,6 +38,15 @@ impl Failure {
     /// A statement was refused or failed.
     pub(super) fn sql(remark: impl Into<Remark>) -> Self {
         Self { code: SQL, remark: Box::new(remark.into()), place: None }
+    }
+
+    /// Reading a script failed.
+    pub(super) fn script(error: siltstone_sql::Error) -> Self {
+        if error.sqlstate() != IO_ERROR {
+            return Self::sql(error);
+        }
+        Self { code: FAILED, ..Self::sql(error) }
+            .with_hint("give the script's path as seen from the working directory; includes by \\ir are relative to their script")
     }
 
     /// Opening the directory failed.

@@ -51,7 +51,7 @@ pub(super) async fn query(settings: Settings, arguments: Arguments) -> Result<()
         statements.extend(script::from_text(command, &variables)?);
     }
     if let Some(file) = &arguments.file {
-        statements.extend(script::load(file, &variables)?);
+        statements.extend(script::load(file, &variables).map_err(Failure::script)?);
     }
     if arguments.command.is_empty() && arguments.file.is_none() {
         if io::stdin().is_terminal() {

@@ -42,7 +42,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), Failure> {
     let dir = settings.data()?;
     let mut signals = Signals::new()?;
-    let statements = script::load(&arguments.file, &super::variables(arguments.variables))?;
+    let variables = super::variables(arguments.variables);
+    let statements = script::load(&arguments.file, &variables).map_err(Failure::script)?;
     let database = opening::open(&settings, &dir, "siltstone run").await?;
     let socket = channel::Server::bind(&dir)
         .map_err(|e| Failure::io(format!("taking the socket in {}", dir.display()), &e))?;

@@ -61,7 +61,7 @@ pub(super) async fn serve(settings: Settings, arguments: Arguments) -> Result<()
         Access::new(address, &credentials).map_err(|e| Failure::usage(e.message).with_hint(e.hint))?;
     let mut signals = Signals::new()?;
     let statements = match &arguments.file {
-        Some(file) => script::load(file, &super::variables(arguments.variables))?,
+        Some(file) => script::load(file, &super::variables(arguments.variables)).map_err(Failure::script)?,
         None => Vec::new(),
     };
     let database = opening::open(&settings, &dir, "siltstone serve").await?;

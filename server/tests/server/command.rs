@@ -102,6 +102,17 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn a_script_that_is_not_there_is_named_with_a_hint() {
+    let place = Place::new();
+    for arguments in [&["nowhere.sql"][..], &["--pg", "127.0.0.1:0", "nowhere.sql"]] {
+        let command = if arguments.len() == 1 { "run" } else { "serve" };
+        let (code, said) = ended(place.command(command).args(arguments));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("nowhere.sql") && said.contains("hint:"), "{said}");
+    }
+}
+
+#[test]
 fn a_directory_that_is_not_there_is_not_made_by_a_query() {
     let place = Place::new();
     let (code, said) = ended(place.command("sql").args(["-c", "SELECT 1"]));
