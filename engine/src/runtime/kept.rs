@@ -15,6 +15,9 @@ use crate::connector::{
 use crate::error::{Error, Result};
 use crate::lsm::{Batches, BlockReader, Run, Store, Version};
 
+/// What the names of its splits begin with.
+const RUN: &str = "run/";
+
 /// A table's kept rows at one version.
 pub struct KeptRows {
     store: Arc<Store>,
@@ -33,7 +36,12 @@ impl KeptRows {
     }
 
     fn id(run: &Run) -> SplitId {
-        format!("run/{}", run.record.run).into()
+        format!("{RUN}{}", run.record.run).into()
+    }
+
+    /// The name is that of a split of kept rows.
+    pub fn is_split(id: &str) -> bool {
+        id.strip_prefix(RUN).is_some_and(|run| run.parse::<u64>().is_ok())
     }
 
     /// All kept rows as splits, each with its end.

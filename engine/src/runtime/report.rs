@@ -49,10 +49,13 @@ fn source_status(source: &SourceState, version: &Version) -> SourceStatus {
 }
 
 fn cursor_status(source: &SourceState, cursor: &CursorState, name: &'static str, status: &mut Status) {
+    let definition = source.attached.as_ref().map(|a| &a.definition);
+    let own = definition.filter(|d| cursor.id == source.record.id || !d.keeps_rows);
     for split in cursor.splits.values() {
         status.splits.push(SplitStatus {
             source: source.record.id,
             source_name: source.record.name.clone(),
+            connector: own.map(|d| d.connector.clone()).unwrap_or_default(),
             split: split.split.id.clone(),
             cursor: name,
             start: split.split.start,

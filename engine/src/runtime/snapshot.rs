@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+use super::kept::KeptRows;
 use super::state::AttachedView;
 use crate::connector::{BadRow, Gap, SourceDefinition};
 use crate::error::{Error, Kind, Result};
 use crate::lsm::{Batches, BlockReader, Merge, Run, Store, Version};
 use crate::rollup::GroupTable;
+
+/// Names and definitions of sources and tables.
+type Definitions = BTreeMap<u32, (String, Arc<SourceDefinition>)>;
 
 /// A blocking sequence of batches.
 pub type BatchIter = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -22,7 +26,7 @@ pub struct Snapshot {
     pub(super) views: Arc<BTreeMap<u32, AttachedView>>,
     /// Views that do not hold all that their sources have read.
     pub(super) backfilling: Arc<BTreeSet<u32>>,
-    pub(super) tables: Arc<BTreeMap<u32, (String, Arc<SourceDefinition>)>>,
+    pub(super) tables: Arc<Definitions>,
 }
 
 /// A part of a table's kept rows that can be read by itself.
@@ -40,6 +44,8 @@ pub struct ErrorRow {
     pub epoch: u64,
     pub source: u32,
     pub source_name: String,
+    /// What reads its split; empty if the source was dropped, and for kept rows read again.
+    pub connector: String,
     /// Good for the source, bad for this view alone.
     pub view: Option<String>,
     pub row: BadRow,
@@ -135,6 +141,7 @@ impl Snapshot {
             epoch: row.epoch,
             source: row.source,
             source_name: name(&tables, row.source),
+            connector: connector(&tables, &row),
             view: row.view,
             row: row.row,
         };
@@ -154,6 +161,14 @@ impl Snapshot {
     }
 }
 
-fn name(tables: &BTreeMap<u32, (String, Arc<SourceDefinition>)>, source: u32) -> String {
+/// What reads the split of an error row. A view that is bad for a kept row names a split of kept rows.
+fn connector(tables: &Definitions, row: &crate::lsm::ErrorRow) -> String {
+    let definition = tables.get(&row.source).map(|(_, definition)| definition);
+    let is_kept =
+        |d: &SourceDefinition| d.keeps_rows && row.view.is_some() && KeptRows::is_split(&row.row.split);
+    definition.filter(|d| !is_kept(d)).map(|d| d.connector.clone()).unwrap_or_default()
+}
+
+fn name(tables: &Definitions, source: u32) -> String {
     tables.get(&source).map_or_else(|| format!("dropped source {source}"), |(name, _)| name.clone())
 }

@@ -60,6 +60,8 @@ pub struct SourceStatus {
 pub struct SplitStatus {
     pub source: u32,
     pub source_name: String,
+    /// What reads it; empty for kept rows, which the engine reads itself.
+    pub connector: String,
     pub split: SplitId,
     /// `main`, or `backfill` for the readers of views that are catching up.
     pub cursor: &'static str,

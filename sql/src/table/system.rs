@@ -21,6 +21,9 @@ use crate::data_type::UTC;
 /// Bad rows of one batch of `siltstone.errors`; each may have some kilobytes.
 const ERRORS_BATCH_ROWS: usize = 512;
 
+/// The connector whose splits are partitions of topics.
+const KAFKA: &str = "kafka";
+
 /// The tables of the schema.
 pub const TABLES: [&str; 7] = ["epochs", "errors", "gaps", "operators", "sources", "splits", "views"];
 
@@ -76,7 +79,7 @@ fn build(name: &str, status: &Status, gaps: &[GapRow]) -> Result<Option<RecordBa
                 text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
                 text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
                 text("fed_by", rows.iter().map(|r| r.fed_by.clone())),
-                number("rows", rows.iter().map(|r| r.rows)),
+                number("group_rows", rows.iter().map(|r| r.rows)),
                 number("bytes", rows.iter().map(|r| r.bytes)),
                 number("runs", rows.iter().map(|r| r.runs)),
                 number("epoch", rows.iter().map(|r| r.epoch)),
@@ -152,13 +155,13 @@ impl SchemaProvider for System {
 }
 
 fn splits(rows: &[SplitStatus]) -> Result<RecordBatch> {
-    let topic = |r: &SplitStatus| partition(&r.split).map(|(topic, _)| topic.to_owned());
+    let place = |r: &SplitStatus| partition(&r.connector, &r.split);
     table(vec![
         text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
         text("split", rows.iter().map(|r| Some(r.split.to_string()))),
         text("cursor", rows.iter().map(|r| Some(r.cursor.to_owned()))),
-        text("topic", rows.iter().map(topic)),
-        integer("partition", rows.iter().map(|r| partition(&r.split).map(|(_, number)| number))),
+        text("topic", rows.iter().map(|r| place(r).map(|(topic, _)| topic))),
+        integer("partition", rows.iter().map(|r| place(r).map(|(_, number)| number))),
         signed("start", rows.iter().map(|r| Some(r.start))),
         signed("offset", rows.iter().map(|r| Some(r.offset))),
         signed("end", rows.iter().map(|r| r.end)),
@@ -167,12 +170,13 @@ fn splits(rows: &[SplitStatus]) -> Result<RecordBatch> {
     ])
 }
 
-/// Topic and partition of a split that is named `topic/partition`.
-fn partition(split: &str) -> Option<(&str, i32)> {
-    let (topic, number) = split.rsplit_once('/')?;
-    let plain = !topic.is_empty() && !topic.contains('/');
+/// Topic and partition of a Kafka split, which is named `topic/partition`, with `@` and the topic's id behind
+/// it if the topic was created anew. Splits of other connectors may look the same and are none.
+fn partition(connector: &str, split: &str) -> Option<(String, i32)> {
+    let place = split.split_once('@').map_or(split, |(place, _)| place);
+    let (topic, number) = place.rsplit_once('/')?;
     let number = number.parse().ok()?;
-    plain.then_some((topic, number))
+    (connector == KAFKA).then(|| (topic.to_owned(), number))
 }
 
 /// `siltstone.errors`, read as it is asked for: there may be many.
@@ -229,14 +233,14 @@ fn errors_schema() -> SchemaRef {
 
 fn errors(rows: &[ErrorRow]) -> std::result::Result<RecordBatch, datafusion::arrow::error::ArrowError> {
     let raw = BinaryArray::from_iter(rows.iter().map(|r| r.row.raw.as_deref()));
-    let topic = |r: &ErrorRow| partition(&r.row.split).map(|(topic, _)| topic.to_owned());
+    let place = |r: &ErrorRow| partition(&r.connector, &r.row.split);
     plain_table(vec![
         number("epoch", rows.iter().map(|r| r.epoch)),
         text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
         text("view", rows.iter().map(|r| r.view.clone())),
         text("split", rows.iter().map(|r| Some(r.row.split.to_string()))),
-        text("topic", rows.iter().map(topic)),
-        integer("partition", rows.iter().map(|r| partition(&r.row.split).map(|(_, number)| number))),
+        text("topic", rows.iter().map(|r| place(r).map(|(topic, _)| topic))),
+        integer("partition", rows.iter().map(|r| place(r).map(|(_, number)| number))),
         signed("offset", rows.iter().map(|r| Some(r.row.offset))),
         text("reason", rows.iter().map(|r| Some(r.row.reason.clone()))),
         ("raw", Arc::new(raw)),
@@ -292,5 +296,19 @@ impl std::fmt::Debug for System {
 impl std::fmt::Debug for Errors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Errors")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::partition;
+
+    #[test]
+    fn a_kafka_split_has_a_topic_and_a_partition_and_no_other_has() {
+        let place = |connector, split| partition(connector, split);
+        assert_eq!(place("kafka", "clicks/3"), Some(("clicks".to_owned(), 3)));
+        assert_eq!(place("kafka", "clicks/3@Zm9v/+aA"), Some(("clicks".to_owned(), 3)), "created anew");
+        assert_eq!(place("datagen", "datagen/0"), None);
+        assert_eq!(place("", "run/5"), None);
     }
 }
