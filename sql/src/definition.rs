@@ -67,6 +67,20 @@ pub fn create_view(database: &Database, create: &CreateView, existing: Existing)
         let message = format!("\"{}\" reads \"{source}\" from its beginning in the background", create.name);
         notices.push(Notice::told(message).with_hint("siltstone.views has its state"));
     }
+    if let Some(first) = created.lacks.first() {
+        let message = format!(
+            "\"{}\" lacks records that \"{source}\" no longer has: {} to {} of {}{}",
+            create.name,
+            first.from,
+            first.to,
+            first.split,
+            match created.lacks.len() - 1 {
+                0 => String::new(),
+                others => format!(", and of {others} more"),
+            }
+        );
+        notices.push(Notice::told(message).with_hint("siltstone.gaps lists them"));
+    }
     Ok(notices)
 }
 

@@ -51,6 +51,8 @@ pub struct Backfill {
     pub rounds: u32,
     /// This round is the last; the main pipeline waits for it.
     pub last: bool,
+    /// It was stopped by an error. Its views stay as they are until they are dropped; nobody waits for them.
+    pub failed: bool,
 }
 
 /// The next step. After it, ask again.
@@ -77,7 +79,7 @@ pub fn decide(facts: &Facts) -> Action {
     if facts.main == Stage::Running && facts.main_is_stale {
         return Action::StopMain;
     }
-    if let Some(backfill) = facts.backfill.filter(|b| b.stage != Stage::Running) {
+    if let Some(backfill) = facts.backfill.filter(|b| b.stage != Stage::Running && !b.failed) {
         let paused = facts.main != Stage::Running;
         return match (backfill.behind, paused) {
             (0, true) => Action::Join,
@@ -99,7 +101,7 @@ pub fn decide(facts: &Facts) -> Action {
             (false, _) => Action::BeginBackfill,
         };
     }
-    let waits = facts.backfill.is_some_and(|b| b.last);
+    let waits = facts.backfill.is_some_and(|b| b.last && !b.failed);
     if facts.main == Stage::Stopped && facts.wanted && !waits {
         return Action::StartMain;
     }
@@ -125,17 +127,32 @@ mod tests {
         let mut facts = Facts { pending: true, ..RUNNING };
         assert_eq!(decide(&facts), Action::BeginBackfill);
         facts.pending = false;
-        facts.backfill = Some(Backfill { stage: Stage::Stopped, behind: 10_000_000, rounds: 0, last: false });
+        facts.backfill = Some(Backfill {
+            stage: Stage::Stopped,
+            behind: 10_000_000,
+            rounds: 0,
+            last: false,
+            failed: false,
+        });
         assert_eq!(decide(&facts), Action::Round { last: false });
-        facts.backfill = Some(Backfill { stage: Stage::Running, behind: 10_000_000, rounds: 1, last: false });
+        facts.backfill = Some(Backfill {
+            stage: Stage::Running,
+            behind: 10_000_000,
+            rounds: 1,
+            last: false,
+            failed: false,
+        });
         assert_eq!(decide(&facts), Action::Nothing);
-        facts.backfill = Some(Backfill { stage: Stage::Finished, behind: 1000, rounds: 1, last: false });
+        facts.backfill =
+            Some(Backfill { stage: Stage::Finished, behind: 1000, rounds: 1, last: false, failed: false });
         assert_eq!(decide(&facts), Action::StopMain);
         facts.main = Stage::Stopped;
         assert_eq!(decide(&facts), Action::Round { last: true });
-        facts.backfill = Some(Backfill { stage: Stage::Running, behind: 1000, rounds: 2, last: true });
+        facts.backfill =
+            Some(Backfill { stage: Stage::Running, behind: 1000, rounds: 2, last: true, failed: false });
         assert_eq!(decide(&facts), Action::Nothing, "the main pipeline waits");
-        facts.backfill = Some(Backfill { stage: Stage::Finished, behind: 0, rounds: 2, last: true });
+        facts.backfill =
+            Some(Backfill { stage: Stage::Finished, behind: 0, rounds: 2, last: true, failed: false });
         assert_eq!(decide(&facts), Action::Join);
         facts.backfill = None;
         assert_eq!(decide(&facts), Action::StartMain);
@@ -143,7 +160,13 @@ mod tests {
 
     #[test]
     fn a_source_that_outruns_the_backfill_is_paused_in_the_end() {
-        let backfill = Backfill { stage: Stage::Finished, behind: u64::MAX, rounds: ROUNDS_MAX, last: false };
+        let backfill = Backfill {
+            stage: Stage::Finished,
+            behind: u64::MAX,
+            rounds: ROUNDS_MAX,
+            last: false,
+            failed: false,
+        };
         assert_eq!(decide(&Facts { backfill: Some(backfill), ..RUNNING }), Action::StopMain);
     }
 
@@ -160,8 +183,16 @@ mod tests {
     fn a_finished_source_is_left_alone_and_a_backfill_beside_it_joins_at_once() {
         let finished = Facts { main: Stage::Finished, ..RUNNING };
         assert_eq!(decide(&finished), Action::Nothing);
-        let backfill = Backfill { stage: Stage::Finished, behind: 0, rounds: 1, last: false };
+        let backfill = Backfill { stage: Stage::Finished, behind: 0, rounds: 1, last: false, failed: false };
         assert_eq!(decide(&Facts { backfill: Some(backfill), ..finished }), Action::Join);
+    }
+
+    #[test]
+    fn a_backfill_that_failed_holds_nobody_up() {
+        let failed = Backfill { stage: Stage::Stopped, behind: 5, rounds: 2, last: true, failed: true };
+        let facts = Facts { backfill: Some(failed), pending: true, ..RUNNING };
+        assert_eq!(decide(&facts), Action::Nothing);
+        assert_eq!(decide(&Facts { main: Stage::Stopped, ..facts }), Action::StartMain);
     }
 
     #[test]
@@ -186,7 +217,13 @@ mod tests {
                     Action::Adopt => facts.pending = false,
                     Action::BeginBackfill => {
                         facts.pending = false;
-                        let b = Backfill { stage: Stage::Stopped, behind: 1 << 40, rounds: 0, last: false };
+                        let b = Backfill {
+                            stage: Stage::Stopped,
+                            behind: 1 << 40,
+                            rounds: 0,
+                            last: false,
+                            failed: false,
+                        };
                         facts.backfill = Some(b);
                     }
                     Action::Round { last } => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -16,6 +17,12 @@ pub trait Connector: Send + Sync {
 
     /// Every option it takes. What is not listed is refused before [`Connector::source`] is called.
     fn options(&self) -> &'static [OptionSpec];
+
+    /// The options that may change while the source stays the same one: how it is reached and what is done
+    /// on trouble, never what it reads.
+    fn operational(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Makes a source. Checks the options' values; need not reach the external system yet.
     fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>>;
@@ -67,8 +74,21 @@ pub trait Source: Send + Sync {
     /// counted against. A split whose end cannot be told now is left out.
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>>;
 
-    /// Told after an epoch is durable, as advice for tools outside; must not block or fail.
+    /// The first offset that is still there of each split, where records go as time passes. A split that
+    /// cannot be told of is left out; of one that is gone altogether it is `i64::MAX`.
+    fn firsts(&self, _splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Told whenever an epoch has closed, also an empty one, what is durable: advice for tools outside; must
+    /// not block or fail.
     fn committed(&self, _offsets: &BTreeMap<SplitId, i64>) {}
+
+    /// Sends what [`Source::committed`] has held back, at a clean stop; waits for at most `limit`.
+    fn flush(&self, _limit: Duration) {}
+
+    /// The process stops: calls that wait for the external system are to return soon, from now on.
+    fn interrupt(&self) {}
 
     /// What to do about a gap: `true` records it and goes on, `false` stops the source with an error.
     fn skips_gaps(&self) -> bool {

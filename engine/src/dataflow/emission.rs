@@ -20,6 +20,8 @@ pub enum Emission {
     /// Records that are not rows, or rows that a view could not take.
     Bad(Vec<ViewError>),
     Gap(Gap),
+    /// A gap that ends the worker: its error comes next.
+    Lost(Gap),
     /// The worker holds as much state as it may; it folds nothing more before a barrier.
     Full,
     /// The worker has read all it was given to its end.

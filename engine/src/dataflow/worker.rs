@@ -10,7 +10,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use super::graph::micros;
 use super::{Barrier, Emission, Graph, Metrics};
 use crate::clock;
-use crate::connector::{Poll, Split, SplitId, SplitReader};
+use crate::connector::{Gap, Poll, Split, SplitId, SplitReader};
 use crate::error::{Error, Kind, Result};
 
 /// Records asked for at once.
@@ -139,13 +139,15 @@ impl Worker {
                 self.barrier.progress.insert(gap.split.clone(), gap.to);
                 self.send(Emission::Gap(gap))
             }
-            Poll::Gap(gap) => Err(Error::new(
-                Kind::Gap,
-                format!("records {} to {} of {} are gone: {}", gap.from, gap.to, gap.split, gap.reason),
-            )
-            .with_hint(
-                "set the source's option gap.policy = 'skip' to record the gap in siltstone.gaps and go on",
-            )),
+            Poll::Gap(gap) => {
+                let Gap { split, from, to, reason } = &gap;
+                let message = format!("records {from} to {to} of {split} are gone: {reason}");
+                self.send(Emission::Lost(gap))?;
+                Err(Error::new(Kind::Gap, message).with_hint(
+                    "the gap is in siltstone.gaps; to go on behind it, set the source's option gap.policy to \
+                     'skip' in its script and run that again",
+                ))
+            }
             Poll::Finished(split) => {
                 self.open.remove(&split);
                 self.barrier.finished.push(split);

@@ -1,7 +1,9 @@
 //! Compaction in the background: asks for a choice, carries it out, commits it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::state::{AttachedView, Shared};
 use crate::error::Result;
 use crate::lsm::{Batches, BlockReader, Change, Choice, Merge, Run, RunRecord, RunWriter, Store, choose};
 use crate::rollup::Layout;
@@ -9,7 +11,7 @@ use crate::rollup::Layout;
 /// Does the most urgent compaction of a view. False if there was nothing to do.
 ///
 /// Stops without effect, and true, as soon as `cancelled` says so.
-pub fn compact(
+fn compact(
     store: &Arc<Store>,
     view: u32,
     layout: &Arc<Layout>,
@@ -35,4 +37,17 @@ pub fn compact(
     let remove_runs = chosen.iter().map(|r| (view, r.record.run)).collect();
     store.commit(Change { add_runs: merged.into_iter().collect(), remove_runs, ..Change::default() })?;
     Ok(true)
+}
+
+/// Compacts until no view has anything to compact.
+pub fn compact_all(shared: &Arc<Shared>, stopping: &AtomicBool) -> Result<()> {
+    let cancelled = || stopping.load(Ordering::Acquire);
+    let views: Vec<(u32, AttachedView)> = {
+        let state = shared.state();
+        state.views.iter().filter_map(|(id, v)| Some((*id, v.attached.clone()?))).collect()
+    };
+    for (id, view) in views {
+        while !cancelled() && compact(&shared.store, id, &view.layout, &cancelled)? {}
+    }
+    Ok(())
 }

@@ -3,37 +3,36 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use crossbeam::channel::{Sender, bounded, unbounded};
 
-use super::compactor::compact;
+use super::compactor::compact_all;
 use super::report::report;
 use super::state::{
     Attached, AttachedView, BackfillState, CursorState, Event, Shared, SourceState, State, ViewEntry,
 };
 use super::supervisor::Supervisor;
 use super::{Options, Snapshot, Status};
-use crate::checkpoint::Stage;
 use crate::clock;
-use crate::connector::{Registry, Source, SourceDefinition, Split, SplitId};
+use crate::connector::{Registry, Source, SourceDefinition, SplitId};
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{
-    Change, CursorRecord, RelationKind, RelationRecord, SplitRecord, Store, StoreOptions, Totals,
-};
-use crate::rollup::{Layout, ViewDefinition};
+use crate::lsm::{RelationKind, RelationRecord, Store, StoreOptions};
+use crate::rollup::ViewDefinition;
 
 /// A directory, and everything that runs over it. Dropping the last handle stops it.
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Workers of all pipelines that run, for dividing memory.
     workers: Arc<AtomicUsize>,
     compactor: Sender<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
+    /// All that were made, to interrupt them at the end.
+    made: Mutex<Vec<Weak<dyn Source>>>,
 }
 
 /// A definition as it is stored.
@@ -46,18 +45,8 @@ pub struct StoredRelation {
     pub source: Option<u32>,
 }
 
-/// A view that was created.
-#[derive(Clone, Copy, Debug)]
-pub struct CreatedView {
-    pub id: u32,
-    /// Its source cannot be read again: it counts what comes behind this epoch.
-    pub counts_from: Option<u64>,
-    /// It has not caught up with the other views of its source yet; [`Status::views`] says when it has.
-    pub backfilling: bool,
-}
-
-/// How long creating a view waits for it to hold what its source has read.
-const CATCH_UP_WAIT: Duration = Duration::from_secs(1);
+/// How long a stop waits for what sources have held back to go out, all together.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
 /// How often somebody who waits for pushed rows has their epoch closed.
 const NUDGE: Duration = Duration::from_millis(10);
@@ -75,18 +64,18 @@ impl Engine {
         for record in stored.relations {
             let id = record.id;
             if record.kind == RelationKind::View {
-                state.views.insert(id, ViewEntry { record, attached: None });
+                state.views.insert(id, ViewEntry { record, attached: None, lacks: Vec::new() });
                 continue;
             }
             let main = CursorState::new(id, stored.splits.remove(&id).unwrap_or_default());
             let totals = stored.totals.get(&id).copied().unwrap_or_default();
-            state.sources.insert(id, new_source(record, main, totals));
+            state.sources.insert(id, SourceState::new(record, main, totals));
         }
         for cursor in stored.cursors.iter().filter(|c| c.backfill) {
             if let Some(source) = state.sources.get_mut(&cursor.source) {
                 let splits = stored.splits.remove(&cursor.id).unwrap_or_default();
                 let cursor = CursorState::new(cursor.id, splits);
-                source.backfill = Some(BackfillState { cursor, rounds: 0, last: false });
+                source.backfill = Some(BackfillState::new(cursor));
             }
         }
         let shared = Shared::new(store, registry, options, state);
@@ -102,7 +91,8 @@ impl Engine {
             }
         })?;
         let workers = Arc::new(AtomicUsize::new(0));
-        Ok(Arc::new(Self { shared, workers, compactor, threads: Mutex::new(vec![thread]), stopping }))
+        let (threads, made) = (Mutex::new(vec![thread]), Mutex::default());
+        Ok(Arc::new(Self { shared, workers, compactor, threads, stopping, made }))
     }
 
     pub fn registry(&self) -> &Registry {
@@ -136,118 +126,31 @@ impl Engine {
         Ok(())
     }
 
-    fn make_source(&self, definition: &SourceDefinition) -> Result<Arc<dyn Source>> {
+    pub(super) fn make_source(&self, definition: &SourceDefinition) -> Result<Arc<dyn Source>> {
         let name = &definition.connector;
         let connector = self.registry().get(name).ok_or_else(|| {
             let names: Vec<_> = self.registry().names().collect();
             Error::invalid(format!("there is no connector '{name}'"))
                 .with_hint(format!("connectors here: {}", names.join(", ")))
         })?;
-        connector.source(&definition.spec())
+        let source = connector.source(&definition.spec())?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|other| other.strong_count() > 0);
+        made.push(Arc::downgrade(&source));
+        // Looked at under the lock: a stop that has not seen this source comes behind it.
+        if self.stopping.load(Ordering::Acquire) {
+            source.interrupt();
+        }
+        Ok(source)
     }
 
     /// Attaches the compiled definition of a stored view.
     pub fn attach_view(&self, id: u32, definition: ViewDefinition) -> Result<()> {
-        let attached = attach(definition)?;
+        let attached = AttachedView::new(definition)?;
         let mut state = self.shared.state();
         let view = state.views.get_mut(&id);
         let view = view.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no view {id}")))?;
         view.attached = Some(attached);
-        Ok(())
-    }
-
-    /// Creates a source or table, durably. Asks the external system for its splits, so that what is wrong
-    /// with the options is known at once and "from now on" means now.
-    pub fn create_source(&self, text: &str, definition: SourceDefinition) -> Result<u32> {
-        let source = self.make_source(&definition)?;
-        let record = |split: Split| SplitRecord { offset: split.start, split, finished: false };
-        let splits: Vec<SplitRecord> = source.discover(&[])?.into_iter().map(record).collect();
-        let kind = if definition.keeps_rows { RelationKind::Table } else { RelationKind::Source };
-        let mut state = self.shared.state();
-        let id = state.allocate_id();
-        let name = definition.name.clone();
-        let relation = RelationRecord { id, kind, name, text: text.to_owned(), source: None, cursor: None };
-        self.shared.store.commit(Change {
-            put_relations: vec![relation.clone()],
-            put_cursors: vec![CursorRecord { id, source: id, backfill: false }],
-            put_splits: splits.iter().map(|s| (id, s.clone())).collect(),
-            ..Change::default()
-        })?;
-        let mut entry = new_source(relation, CursorState::new(id, splits), Totals::default());
-        entry.attached = Some(Attached { definition: Arc::new(definition), source });
-        state.sources.insert(id, entry);
-        if state.started.is_some() {
-            self.supervise(&mut state, id)?;
-        }
-        Ok(id)
-    }
-
-    /// Creates a view, durably. On a source that runs already it reads from the beginning, beside the
-    /// others, and joins them when it has caught up; if that takes long, the call returns before.
-    pub fn create_view(&self, text: &str, definition: ViewDefinition) -> Result<CreatedView> {
-        let (source, name) = (definition.source, definition.name.clone());
-        let attached = attach(definition)?;
-        let mut state = self.shared.state();
-        let replayable = {
-            let own = state.source(source)?;
-            let again = |a: &Attached| a.source.is_replayable() || a.definition.keeps_rows;
-            own.attached.as_ref().is_none_or(again)
-        };
-        let id = state.allocate_id();
-        let (kind, text) = (RelationKind::View, text.to_owned());
-        let record = RelationRecord { id, kind, name, text, source: Some(source), cursor: None };
-        let change = Change { put_relations: vec![record.clone()], ..Change::default() };
-        let version = self.shared.store.commit(change)?;
-        state.views.insert(id, ViewEntry { record, attached: Some(attached) });
-        self.wake(&state, source);
-        let started = state.started.is_some();
-        drop(state);
-        let settled = |state: &State| {
-            let joined = state.views.get(&id).is_none_or(|v| v.record.cursor == Some(source));
-            let own = state.sources.get(&source);
-            let reads = own.is_none_or(|s| s.failure.is_some() || s.main.stage != Stage::Stopped);
-            (joined && reads).then_some(())
-        };
-        let backfilling = started && self.shared.wait(CATCH_UP_WAIT, settled).is_none();
-        Ok(CreatedView { id, counts_from: (!replayable).then_some(version.epoch), backfilling })
-    }
-
-    /// Drops a view, or a source that no view reads, with all it holds.
-    ///
-    /// # Errors
-    /// [`Kind::Busy`] if views read it.
-    pub fn drop_relation(&self, id: u32) -> Result<()> {
-        let mut state = self.shared.state();
-        if let Some(view) = state.views.remove(&id) {
-            self.shared.store.commit(Change { delete_relations: vec![id], ..Change::default() })?;
-            if let Some(source) = view.record.source {
-                self.wake(&state, source);
-            }
-            return Ok(());
-        }
-        let name = state.source(id)?.record.name.clone();
-        if let Some(view) = state.views.values().find(|v| v.record.source == Some(id)) {
-            return Err(Error::new(Kind::Busy, format!("view {} reads {name}", view.record.name))
-                .with_hint("drop the view first, or use CASCADE"));
-        }
-        let dropped = state.sources.remove(&id);
-        drop(state);
-        let Some(mut dropped) = dropped else {
-            return Ok(());
-        };
-        if let Some(supervisor) = dropped.supervisor.take() {
-            let _ = supervisor.send(Event::End);
-        }
-        let mut cursors = vec![id];
-        let backfill = dropped.backfill.take().map(|b| b.cursor);
-        cursors.extend(backfill.as_ref().map(|c| c.id));
-        for pipeline in
-            [dropped.main.pipeline.take(), backfill.and_then(|c| c.pipeline)].into_iter().flatten()
-        {
-            pipeline.abandon();
-        }
-        let change = Change { delete_relations: vec![id], delete_cursors: cursors, ..Change::default() };
-        self.shared.store.commit(change)?;
         Ok(())
     }
 
@@ -266,7 +169,7 @@ impl Engine {
         Ok(())
     }
 
-    fn supervise(&self, state: &mut State, id: u32) -> Result<()> {
+    pub(super) fn supervise(&self, state: &mut State, id: u32) -> Result<()> {
         let (supervisor, events) = unbounded();
         state.source_mut(id)?.supervisor = Some(supervisor);
         let (shared, workers) = (self.shared.clone(), self.workers.clone());
@@ -277,7 +180,7 @@ impl Engine {
         Ok(())
     }
 
-    fn wake(&self, state: &State, source: u32) {
+    pub(super) fn wake(&self, state: &State, source: u32) {
         let supervisor = state.sources.get(&source).and_then(|s| s.supervisor.as_ref());
         if let Some(supervisor) = supervisor {
             let _ = supervisor.send(Event::Changed);
@@ -285,23 +188,36 @@ impl Engine {
         self.shared.notify();
     }
 
-    /// Every source has been read to its end, and every view holds all of it.
+    /// Every source has been read to its end, and every view that has not failed holds all of it.
     pub fn is_finished(&self) -> bool {
-        finished(&self.shared.state())
+        self.shared.state().is_finished()
     }
 
     /// The error of the first source that stopped by one.
     pub fn failure(&self) -> Option<Error> {
-        failure(&self.shared.state())
+        self.shared.state().failure()
+    }
+
+    /// Why the first of the views that were created later and cannot be read from the beginning cannot; the
+    /// others go on.
+    pub fn backfill_failure(&self) -> Option<Error> {
+        let state = self.shared.state();
+        state.sources.values().find_map(|source| state.backfill_failure(source))
     }
 
     /// Waits until everything is finished or a source has failed; false when the time ran out before.
+    ///
+    /// # Errors
+    /// Of a source that has failed; when all is finished, of a view that could not be read from the beginning.
     pub fn wait_idle(&self, timeout: Duration) -> Result<bool> {
-        let done = self.shared.wait(timeout, |state| match failure(state) {
+        let done = self.shared.wait(timeout, |state| match state.failure() {
             Some(error) => Some(Err(error)),
-            None => finished(state).then_some(Ok(true)),
+            None => state.is_finished().then_some(Ok(true)),
         });
-        done.unwrap_or(Ok(false))
+        match (done.unwrap_or(Ok(false)), self.backfill_failure()) {
+            (Ok(true), Some(error)) => Err(error),
+            (done, _) => done,
+        }
     }
 
     /// Closes the last epoch of every pipeline and ends all threads. What is durable stays readable.
@@ -311,6 +227,9 @@ impl Engine {
         {
             let mut state = self.shared.state();
             state.stopping = true;
+            for source in self.made.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                source.upgrade().into_iter().for_each(|source| source.interrupt());
+            }
             for source in state.sources.values_mut() {
                 if let Some(supervisor) = source.supervisor.take() {
                     let _ = supervisor.send(Event::End);
@@ -322,12 +241,22 @@ impl Engine {
         for pipeline in pipelines {
             pipeline.stop();
         }
+        self.flush();
         let _ = self.compactor.try_send(());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             let _ = thread.join();
         }
         self.shared.notify();
+    }
+
+    fn flush(&self) {
+        let attached = |s: &SourceState| s.attached.as_ref().map(|a| a.source.clone());
+        let sources: Vec<_> = self.shared.state().sources.values().filter_map(attached).collect();
+        let start = clock::now();
+        for source in sources {
+            source.flush(FLUSH_WAIT.saturating_sub(start.elapsed()));
+        }
     }
 
     /// Everything at this moment.
@@ -429,24 +358,6 @@ impl Drop for Engine {
     }
 }
 
-fn new_source(record: RelationRecord, main: CursorState, totals: Totals) -> SourceState {
-    SourceState {
-        record,
-        attached: None,
-        main,
-        backfill: None,
-        totals,
-        failure: None,
-        fresh_at_us: clock::unix_micros(),
-        supervisor: None,
-    }
-}
-
-fn attach(definition: ViewDefinition) -> Result<AttachedView> {
-    let layout = Arc::new(Layout::new(&definition)?);
-    Ok(AttachedView { definition: Arc::new(definition), layout })
-}
-
 fn stored_relation(record: &RelationRecord) -> StoredRelation {
     StoredRelation {
         id: record.id,
@@ -455,31 +366,4 @@ fn stored_relation(record: &RelationRecord) -> StoredRelation {
         text: record.text.clone(),
         source: record.source,
     }
-}
-
-fn finished(state: &State) -> bool {
-    state.sources.values().all(|source| {
-        let done = source.main.stage == Stage::Finished || !state.wanted(source);
-        done && source.backfill.is_none() && state.waiting(source.record.id).is_empty()
-    })
-}
-
-fn failure(state: &State) -> Option<Error> {
-    state.sources.values().find_map(|s| {
-        let error = s.failure.as_ref()?.duplicate();
-        Some(error.context(format!("source {}", s.record.name)))
-    })
-}
-
-/// Compacts until no view has anything to compact.
-fn compact_all(shared: &Arc<Shared>, stopping: &AtomicBool) -> Result<()> {
-    let cancelled = || stopping.load(Ordering::Acquire);
-    let views: Vec<(u32, AttachedView)> = {
-        let state = shared.state();
-        state.views.iter().filter_map(|(id, v)| Some((*id, v.attached.clone()?))).collect()
-    };
-    for (id, view) in views {
-        while !cancelled() && compact(&shared.store, id, &view.layout, &cancelled)? {}
-    }
-    Ok(())
 }

@@ -1,7 +1,9 @@
 //! The engine at work: pipelines and their committers, the supervisor that starts and stops them,
 //! compaction in the background, and snapshots to read from.
 
+mod backfill;
 mod compactor;
+mod definition;
 mod engine;
 mod kept;
 mod options;
@@ -12,8 +14,10 @@ mod snapshot;
 mod state;
 mod status;
 mod supervisor;
+mod watcher;
 
-pub use engine::{CreatedView, Engine, StoredRelation};
+pub use definition::CreatedView;
+pub use engine::{Engine, StoredRelation};
 pub use options::Options;
 pub use snapshot::{BatchIter, ErrorRow, GapRow, RowPart, Snapshot};
 pub use status::{

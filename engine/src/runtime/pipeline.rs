@@ -81,6 +81,8 @@ pub struct Pipeline {
     control: Sender<Command>,
     thread: Option<JoinHandle<()>>,
     pub views: Vec<u32>,
+    /// What it reads.
+    pub source: Arc<dyn Source>,
     /// For each worker, its operators.
     pub metrics: Vec<Vec<Arc<Metrics>>>,
     abandon: Arc<AtomicBool>,
@@ -98,6 +100,7 @@ impl Pipeline {
         let (out, emissions) = bounded(EMISSIONS_MAX);
         let queue: Arc<Mutex<VecDeque<(Split, i64)>>> = Arc::default();
         let views = spec.graph.views.iter().map(|v| v.id).collect();
+        let source = spec.source.clone();
         let mut metrics = Vec::new();
         let mut workers = Vec::new();
         let commit = Metrics::new("commit");
@@ -144,7 +147,7 @@ impl Pipeline {
             spec,
         };
         let thread = Some(clock::spawn(name, move || committer.run())?);
-        Ok(Self { control, thread, views, metrics, abandon })
+        Ok(Self { control, thread, views, source, metrics, abandon })
     }
 
     /// Gives it splits that were found while it runs.
@@ -328,11 +331,24 @@ impl Committer {
                 open.gaps.push(gap);
                 open.due = true;
             }
+            Emission::Lost(gap) => self.record(store, gap)?,
             Emission::Full | Emission::Idle => open.due = true,
             Emission::Barrier(barrier) => {
                 open.barriers.insert(worker, barrier);
             }
             Emission::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Records a gap at which the pipeline stops, by itself: the offsets stay before it. The next start meets
+    /// it again, and it is told once.
+    fn record(&self, store: &Store, gap: Gap) -> Result<()> {
+        let source = self.spec.source_id;
+        let is_known = |g: &GapRecord| g.source == source && g.gap == gap;
+        if !store.gaps(u64::MAX)?.iter().any(is_known) {
+            let gaps = vec![GapRecord { epoch: 0, source, at_us: clock::unix_micros(), gap }];
+            store.commit(Change { closes_epoch: true, gaps, ..Change::default() })?;
         }
         Ok(())
     }

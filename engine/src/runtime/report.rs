@@ -16,7 +16,7 @@ pub fn report(shared: &Shared) -> Status {
     let mut status =
         Status { epoch: version.epoch, epochs: state.epochs.iter().cloned().collect(), ..Status::default() };
     for source in state.sources.values() {
-        status.sources.push(source_status(source, &version));
+        status.sources.push(source_status(&state, source, &version));
         cursor_status(source, &source.main, "main", &mut status);
         if let Some(backfill) = &source.backfill {
             cursor_status(source, &backfill.cursor, "backfill", &mut status);
@@ -26,7 +26,7 @@ pub fn report(shared: &Shared) -> Status {
     status
 }
 
-fn source_status(source: &SourceState, version: &Version) -> SourceStatus {
+fn source_status(state: &State, source: &SourceState, version: &Version) -> SourceStatus {
     let definition = source.attached.as_ref().map(|a| &a.definition);
     let runs = version.runs(source.record.id);
     SourceStatus {
@@ -40,7 +40,10 @@ fn source_status(source: &SourceState, version: &Version) -> SourceStatus {
             (None, Stage::Running) => PipelineState::Running,
             (None, Stage::Finished) => PipelineState::Finished,
         },
-        error: source.failure.as_ref().map(ToString::to_string),
+        error: source.failure.as_ref().map(ToString::to_string).or_else(|| {
+            let failure = state.backfill_failure(source)?;
+            Some(failure.to_string())
+        }),
         rows: source.totals.rows,
         bad_rows: source.totals.bad_rows,
         kept_rows: runs.iter().map(|r| r.record.rows).sum(),
@@ -88,12 +91,21 @@ fn view_statuses(state: &State, version: &Version) -> Vec<ViewStatus> {
         let id = view.record.source.unwrap_or_default();
         let source = state.sources.get(&id);
         let current = view.record.cursor == Some(id);
+        let error = source.filter(|_| !current).and_then(|s| state.backfill_failure(s));
+        let own =
+            source.and_then(|s| s.backfill.as_ref()).is_some_and(|b| view.record.cursor == Some(b.cursor.id));
         ViewStatus {
             id: view.record.id,
             name: view.record.name.clone(),
             source: id,
             source_name: source.map(|s| s.record.name.clone()).unwrap_or_default(),
-            state: if current { ViewState::Current } else { ViewState::Backfilling },
+            state: match (current, &error) {
+                (true, _) => ViewState::Current,
+                (false, Some(_)) if own => ViewState::Failed,
+                (false, _) => ViewState::Backfilling,
+            },
+            // A view that waits for its turn behind one that failed says so, too.
+            error: error.map(|e| e.to_string()),
             fed_by: feeders.get(&view.record.id).cloned(),
             rows: runs.iter().map(|r| r.record.rows).sum(),
             bytes: runs.iter().map(|r| r.record.bytes).sum(),

@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::{EpochStatus, Options};
 use crate::checkpoint::{Backfill, Facts, Stage};
 use crate::clock;
-use crate::connector::{Registry, Source, SourceDefinition, SplitId};
+use crate::connector::{Gap, Registry, Source, SourceDefinition, SplitId};
 use crate::error::{Error, Kind, Result};
 use crate::lsm::{RelationRecord, SplitRecord, Store, Totals};
 use crate::rollup::{Layout, ViewDefinition};
@@ -69,11 +69,21 @@ pub struct BackfillState {
     pub cursor: CursorState,
     pub rounds: u32,
     pub last: bool,
+    /// Why it stopped. The main cursor goes on beside it.
+    pub failure: Option<Error>,
+}
+
+impl BackfillState {
+    pub fn new(cursor: CursorState) -> Self {
+        Self { cursor, rounds: 0, last: false, failure: None }
+    }
 }
 
 pub struct ViewEntry {
     pub record: RelationRecord,
     pub attached: Option<AttachedView>,
+    /// Records that were gone already when its backfill began.
+    pub lacks: Vec<Gap>,
 }
 
 /// A view whose definition has been compiled.
@@ -81,6 +91,13 @@ pub struct ViewEntry {
 pub struct AttachedView {
     pub definition: Arc<ViewDefinition>,
     pub layout: Arc<Layout>,
+}
+
+impl AttachedView {
+    pub fn new(definition: ViewDefinition) -> Result<Self> {
+        let layout = Arc::new(Layout::new(&definition)?);
+        Ok(Self { definition: Arc::new(definition), layout })
+    }
 }
 
 /// What wakes a supervisor.
@@ -118,6 +135,21 @@ impl Shared {
             }
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl SourceState {
+    pub fn new(record: RelationRecord, main: CursorState, totals: Totals) -> Self {
+        Self {
+            record,
+            attached: None,
+            main,
+            backfill: None,
+            totals,
+            failure: None,
+            fresh_at_us: clock::unix_micros(),
+            supervisor: None,
         }
     }
 }
@@ -177,6 +209,35 @@ impl State {
         source.attached.as_ref().is_some_and(own) || !self.views_of(source.main.id).is_empty()
     }
 
+    /// Every source has been read to its end, and every view that has not failed holds all of it.
+    pub fn is_finished(&self) -> bool {
+        self.sources.values().all(|source| {
+            let done = source.main.stage == Stage::Finished || !self.wanted(source);
+            let failed = source.backfill.as_ref().map(|_| self.backfill_failure(source).is_some());
+            done && failed.unwrap_or_else(|| self.waiting(source.record.id).is_empty())
+        })
+    }
+
+    /// The error of the first source that stopped by one.
+    pub fn failure(&self) -> Option<Error> {
+        self.sources.values().find_map(|s| {
+            let error = s.failure.as_ref()?.duplicate();
+            Some(error.context(format!("source {}", s.record.name)))
+        })
+    }
+
+    /// Why the views of a source that were created last cannot be read from its beginning.
+    pub fn backfill_failure(&self, source: &SourceState) -> Option<Error> {
+        let backfill = source.backfill.as_ref()?;
+        let error = backfill.failure.as_ref()?.duplicate();
+        let name = |id: &u32| self.views.get(id).map(|v| v.record.name.clone());
+        let names: Vec<String> = self.views_of(backfill.cursor.id).iter().filter_map(name).collect();
+        let name = &source.record.name;
+        let doing = || format!("reading {name} from its beginning for view {}", names.join(", "));
+        // When all of them are dropped, nobody asks any more.
+        (!names.is_empty()).then(|| error.context(doing()))
+    }
+
     /// The facts of a source. `targets` is what a backfill is to read.
     pub fn facts(&self, source: &SourceState, targets: &[crate::connector::Split]) -> Facts {
         let main_views = self.views_of(source.main.id);
@@ -188,11 +249,16 @@ impl State {
             behind: behind(&b.cursor, targets),
             rounds: b.rounds,
             last: b.last,
+            failed: b.failure.is_some(),
         });
+        let is_stale = |p: &Pipeline| {
+            let reads_other = |a: &Attached| !Arc::ptr_eq(&a.source, &p.source);
+            p.views != main_views || source.attached.as_ref().is_some_and(reads_other)
+        };
         Facts {
             wanted,
             main: source.main.stage,
-            main_is_stale: source.main.pipeline.as_ref().is_some_and(|p| p.views != main_views),
+            main_is_stale: source.main.pipeline.as_ref().is_some_and(is_stale),
             untouched: source.main.untouched(),
             readable_again: replayable || keeps_rows,
             pending: !self.waiting(source.record.id).is_empty(),

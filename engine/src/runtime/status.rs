@@ -85,6 +85,8 @@ pub enum ViewState {
     Backfilling,
     /// Holds the same events as every other view of its source.
     Current,
+    /// Could not be read from the beginning; the views beside it go on.
+    Failed,
 }
 
 impl ViewState {
@@ -92,6 +94,7 @@ impl ViewState {
         match self {
             Self::Backfilling => "backfilling",
             Self::Current => "current",
+            Self::Failed => "failed",
         }
     }
 }
@@ -103,6 +106,8 @@ pub struct ViewStatus {
     pub source: u32,
     pub source_name: String,
     pub state: ViewState,
+    /// Why it does not catch up, if it has failed to or waits for others that have.
+    pub error: Option<String>,
     /// The view whose groups it is derived from; `None` if events are folded into it.
     pub fed_by: Option<String>,
     /// Group rows in all runs (a group may stand in several until they are compacted), their bytes, runs.

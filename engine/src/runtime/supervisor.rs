@@ -2,22 +2,20 @@
 //! and for the ends of open ones.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
-use super::kept::KeptRows;
-use super::pipeline::{Closed, Observer, Pipeline, PipelineSpec};
-use super::state::{Attached, BackfillState, CursorState, Event, Shared, State};
-use super::{EPOCHS_MAX, EpochStatus};
+use super::pipeline::{Pipeline, PipelineSpec};
+use super::state::{Attached, Event, Shared, State};
+use super::watcher::Watcher;
 use crate::checkpoint::{Action, Stage, decide};
-use crate::clock;
 use crate::connector::{Source, Split};
 use crate::dataflow::{FoldSpec, GraphSpec};
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{Change, CursorRecord, SplitRecord, Version};
+use crate::lsm::{Change, SplitRecord};
 
 /// How often a running source is asked for new splits and for the ends of open ones.
 const LOOK: Duration = Duration::from_secs(2);
@@ -38,14 +36,18 @@ impl Supervisor {
     /// Runs until the source is dropped or the engine stops.
     pub fn run(self) {
         loop {
-            if let Err(error) = self.settle() {
+            if let Err(error) = self.settle()
+                && !self.shared.state().stopping
+            {
                 self.fail(error);
             }
             match self.events.recv_timeout(LOOK) {
                 Ok(Event::Changed) => {}
                 Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.look() {
+                    if let Err(error) = self.look()
+                        && !self.shared.state().stopping
+                    {
                         tracing::warn!(source = self.source, %error, "looking for new splits");
                     }
                 }
@@ -77,7 +79,11 @@ impl Supervisor {
                 Action::StopMain => self.stop_main()?,
                 Action::Adopt => self.adopt()?,
                 Action::BeginBackfill => self.begin_backfill()?,
-                Action::Round { last } => self.round(&attached, last)?,
+                Action::Round { last } => match self.round(&attached, last) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(error) => self.fail_backfill(error),
+                },
                 Action::Join => self.join()?,
             }
             self.shared.notify();
@@ -101,45 +107,13 @@ impl Supervisor {
         Ok(Some((state.facts(source, &targets), attached.clone())))
     }
 
-    /// What a backfill reads, and from where: the kept rows, or what the main cursor has read.
-    fn targets(&self, attached: &Attached, main: &CursorState) -> (Arc<dyn Source>, Vec<Split>) {
-        if attached.definition.keeps_rows {
-            let store = self.shared.store.clone();
-            let version = store.version();
-            let kept = KeptRows::new(store, version, self.source, &attached.definition);
-            let splits = kept.splits();
-            return (Arc::new(kept), splits);
-        }
-        let read = |s: &SplitRecord| {
-            (s.offset > s.split.start).then(|| Split { end: Some(s.offset), ..s.split.clone() })
-        };
-        (attached.source.clone(), main.splits.values().filter_map(read).collect())
-    }
-
-    /// A backfill whose views were all dropped is no longer wanted.
-    fn drop_empty_backfill(&self) -> Result<()> {
-        let mut state = self.shared.state();
-        let Ok(source) = state.source(self.source) else {
-            return Ok(());
-        };
-        let Some(cursor) = source.backfill.as_ref().map(|b| b.cursor.id) else {
-            return Ok(());
-        };
-        if !state.views_of(cursor).is_empty() {
-            return Ok(());
-        }
-        let backfill = state.source_mut(self.source)?.backfill.take();
-        drop(state);
-        if let Some(pipeline) = backfill.and_then(|b| b.cursor.pipeline) {
-            pipeline.abandon();
-        }
-        self.shared.store.commit(Change { delete_cursors: vec![cursor], ..Change::default() })?;
-        Ok(())
-    }
-
     fn start_main(&self, attached: &Attached) -> Result<()> {
         self.find_splits(attached)?;
         let mut state = self.shared.state();
+        // Looking for splits took its time: nothing may start behind the end.
+        if state.stopping {
+            return Ok(());
+        }
         let bounded = state.started == Some(true);
         let views = state.views_of(self.source);
         let main = &state.source(self.source)?.main;
@@ -159,6 +133,9 @@ impl Supervisor {
                 run_ends.insert(id.clone(), end.ok_or_else(unknown)?);
             }
             state = self.shared.state();
+            if state.stopping {
+                return Ok(());
+            }
             state.source_mut(self.source)?.main.ends = found;
         }
         let graph = self.graph(&state, attached, &views, attached.definition.keeps_rows)?;
@@ -196,7 +173,7 @@ impl Supervisor {
         Ok(found)
     }
 
-    fn graph(
+    pub(super) fn graph(
         &self,
         state: &State,
         attached: &Attached,
@@ -216,7 +193,7 @@ impl Supervisor {
         Ok(GraphSpec::new(attached.definition.clone(), folds, keeps_rows))
     }
 
-    fn spec(
+    pub(super) fn spec(
         &self,
         cursor: u32,
         source: Arc<dyn Source>,
@@ -262,7 +239,7 @@ impl Supervisor {
         self.move_views(&waiting, self.source, Change::default())
     }
 
-    fn move_views(&self, views: &[u32], cursor: u32, mut change: Change) -> Result<()> {
+    pub(super) fn move_views(&self, views: &[u32], cursor: u32, mut change: Change) -> Result<()> {
         let mut state = self.shared.state();
         for id in views {
             if let Some(view) = state.views.get_mut(id) {
@@ -277,55 +254,6 @@ impl Supervisor {
             main.stage = if main.stage == Stage::Finished { Stage::Finished } else { Stage::Stopped };
         }
         Ok(())
-    }
-
-    fn begin_backfill(&self) -> Result<()> {
-        let (id, waiting) = {
-            let mut state = self.shared.state();
-            (state.allocate_id(), state.waiting(self.source))
-        };
-        let cursor = CursorRecord { id, source: self.source, backfill: true };
-        self.move_views(&waiting, id, Change { put_cursors: vec![cursor], ..Change::default() })?;
-        let mut state = self.shared.state();
-        let cursor = CursorState::new(id, []);
-        state.source_mut(self.source)?.backfill = Some(BackfillState { cursor, rounds: 0, last: false });
-        Ok(())
-    }
-
-    fn round(&self, attached: &Attached, last: bool) -> Result<()> {
-        let mut state = self.shared.state();
-        let (source, targets) = self.targets(attached, &state.source(self.source)?.main);
-        let backfill = state.source(self.source)?.backfill.as_ref();
-        let Some(backfill) = backfill else {
-            return Ok(());
-        };
-        let cursor = backfill.cursor.id;
-        let record = |target: Split| {
-            let offset = backfill.cursor.splits.get(&target.id).map_or(target.start, |s| s.offset);
-            SplitRecord { offset, split: target, finished: false }
-        };
-        let splits: Vec<SplitRecord> = targets.into_iter().map(record).collect();
-        let open: Vec<SplitRecord> =
-            splits.iter().filter(|s| s.split.end > Some(s.offset)).cloned().collect();
-        let views = state.views_of(cursor);
-        let graph = self.graph(&state, attached, &views, false)?;
-        let backfill = state.source_mut(self.source)?.backfill.as_mut().expect("seen above, under this lock");
-        backfill.cursor.splits = splits.into_iter().map(|s| (s.split.id.clone(), s)).collect();
-        backfill.rounds += 1;
-        backfill.last = last;
-        backfill.cursor.stage = Stage::Running;
-        backfill.cursor.pipeline = Some(Pipeline::start(self.spec(cursor, source, graph, open, true))?);
-        Ok(())
-    }
-
-    fn join(&self) -> Result<()> {
-        let (cursor, views) = {
-            let mut state = self.shared.state();
-            let backfill = state.source_mut(self.source)?.backfill.take();
-            let cursor = backfill.map_or(0, |b| b.cursor.id);
-            (cursor, state.views_of(cursor))
-        };
-        self.move_views(&views, self.source, Change { delete_cursors: vec![cursor], ..Change::default() })
     }
 
     /// New splits and new ends, while the source runs.
@@ -358,109 +286,5 @@ impl Supervisor {
         let ends = attached.source.ends(&splits)?;
         self.shared.state().source_mut(self.source)?.main.ends = ends;
         Ok(())
-    }
-}
-
-/// Takes over what pipelines report.
-struct Watcher {
-    shared: Weak<Shared>,
-    source: u32,
-    reader: Arc<dyn Source>,
-    compactor: crossbeam::channel::Sender<()>,
-}
-
-impl Observer for Watcher {
-    fn before_commit(&self, closed: &Closed, change: &mut Change) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        let state = shared.state();
-        if let (Ok(source), true) = (state.source(self.source), closed.cursor == self.source) {
-            let mut totals = source.totals;
-            totals.rows += closed.rows;
-            totals.bad_rows += closed.bad_rows;
-            change.put_totals.push((self.source, totals));
-        }
-        // A backfill meets the same bad records again; they are in the error table already.
-        if closed.cursor != self.source {
-            change.errors.retain(|e| e.view.is_some());
-        }
-    }
-
-    fn closed(&self, closed: &Closed, version: Option<&Version>) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        let mut state = shared.state();
-        let Ok(source) = state.source_mut(self.source) else {
-            return;
-        };
-        let main = closed.cursor == self.source;
-        let name = source.record.name.clone();
-        if main {
-            source.fresh_at_us = clock::unix_micros();
-            source.totals.rows += closed.rows;
-            source.totals.bad_rows += closed.bad_rows;
-            source.main.advance(&closed.splits);
-        } else if let Some(backfill) = &mut source.backfill {
-            backfill.cursor.advance(&closed.splits);
-        }
-        let offsets = if main && version.is_some() {
-            source.main.splits.iter().map(|(id, s)| (id.clone(), s.offset)).collect()
-        } else {
-            BTreeMap::new()
-        };
-        if let Some(version) = version {
-            if state.epochs.len() == EPOCHS_MAX {
-                state.epochs.pop_front();
-            }
-            state.epochs.push_back(EpochStatus {
-                epoch: version.epoch,
-                committed_at_us: version.committed_at_us,
-                source_name: name,
-                rows: closed.rows,
-                bad_rows: closed.bad_rows,
-                bytes: closed.bytes,
-                commit_us: closed.commit_us,
-            });
-        }
-        drop(state);
-        shared.notify();
-        if !offsets.is_empty() {
-            self.reader.committed(&offsets);
-        }
-        // A full channel means that it has been told already.
-        let _ = self.compactor.try_send(());
-    }
-
-    fn ended(&self, cursor: u32, outcome: Result<Stage>) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        let mut state = shared.state();
-        let Ok(source) = state.source_mut(self.source) else {
-            return;
-        };
-        let stage = match outcome {
-            Ok(stage) => stage,
-            Err(error) => {
-                tracing::error!(source = source.record.name, %error, "source stopped");
-                source.failure.get_or_insert(error);
-                Stage::Stopped
-            }
-        };
-        let own = if cursor == self.source {
-            Some(&mut source.main)
-        } else {
-            source.backfill.as_mut().map(|b| &mut b.cursor).filter(|c| c.id == cursor)
-        };
-        if let Some(own) = own {
-            own.stage = stage;
-        }
-        if let Some(supervisor) = &source.supervisor {
-            let _ = supervisor.send(Event::Changed);
-        }
-        drop(state);
-        shared.notify();
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef};
 use siltstone_engine::aggregate::Function;
 use siltstone_engine::connector::{
-    Column, Connector, Decoded, Decoder, Expression, Fetch, OptionSpec, Payload, Poll, Registry, Source,
+    Column, Connector, Decoded, Decoder, Expression, Fetch, Gap, OptionSpec, Payload, Poll, Registry, Source,
     SourceDefinition, SourceSpec, Split, SplitId, SplitReader,
 };
 use siltstone_engine::error::{Error, Result};
@@ -22,6 +22,21 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 const SPLITS: i64 = 3;
 
+/// What happens to the numbers, and what their source was told.
+#[derive(Default)]
+pub struct Outside {
+    /// Rows of a split before this one are gone.
+    pub gone: AtomicI64,
+    /// The source can say so before it is read.
+    pub is_gone_told: AtomicBool,
+    /// Nobody answers.
+    pub is_away: AtomicBool,
+    pub is_interrupted: AtomicBool,
+    /// Calls of `committed`.
+    pub commits: AtomicI64,
+    pub flushes: AtomicI64,
+}
+
 /// Rows 0, 1, 2 … of three splits: `id` (unique), `key` (`id % keys`). `limit` rows a split may be read so
 /// far; the source ends at `total`.
 #[derive(Clone)]
@@ -30,11 +45,12 @@ pub struct Numbers {
     pub keys: i64,
     pub limit: Arc<AtomicI64>,
     pub batch: i64,
+    pub outside: Arc<Outside>,
 }
 
 impl Numbers {
     pub fn new(total: i64, keys: i64) -> Self {
-        Self { total, keys, limit: Arc::new(AtomicI64::new(total)), batch: 500 }
+        Self { total, keys, limit: Arc::new(AtomicI64::new(total)), batch: 500, outside: Arc::default() }
     }
 
     fn schema() -> SchemaRef {
@@ -77,6 +93,13 @@ impl Connector for Numbers {
 
 impl Source for Numbers {
     fn discover(&self, known: &[Split]) -> Result<Vec<Split>> {
+        let start = siltstone_engine::clock::now();
+        while self.outside.is_away.load(Ordering::Acquire) && start.elapsed() < LIMIT / 4 {
+            if self.outside.is_interrupted.load(Ordering::Acquire) {
+                return Ok(Vec::new());
+            }
+            siltstone_engine::clock::sleep(Duration::from_millis(1));
+        }
         let split =
             |i| Split { id: format!("n/{i}").into(), start: 0, end: Some(self.total), detail: String::new() };
         Ok((0..SPLITS).map(split).filter(|s| !known.contains(s)).collect())
@@ -95,6 +118,21 @@ impl Source for Numbers {
     }
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
         Ok(splits.iter().map(|s| (s.id.clone(), self.total)).collect())
+    }
+    fn firsts(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
+        if !self.outside.is_gone_told.load(Ordering::Acquire) {
+            return Ok(BTreeMap::new());
+        }
+        Ok(splits.iter().map(|s| (s.id.clone(), self.outside.gone.load(Ordering::Acquire))).collect())
+    }
+    fn committed(&self, _offsets: &BTreeMap<SplitId, i64>) {
+        self.outside.commits.fetch_add(1, Ordering::AcqRel);
+    }
+    fn flush(&self, _limit: Duration) {
+        self.outside.flushes.fetch_add(1, Ordering::AcqRel);
+    }
+    fn interrupt(&self) {
+        self.outside.is_interrupted.store(true, Ordering::Release);
     }
 }
 
@@ -117,6 +155,12 @@ impl SplitReader for Reader {
             let split = split.clone();
             self.open.pop_front();
             return Ok(Poll::Finished(split));
+        }
+        let gone = self.source.outside.gone.load(Ordering::Acquire).min(*end);
+        if *next < gone {
+            let from = std::mem::replace(next, gone);
+            let reason = "they were deleted".to_owned();
+            return Ok(Poll::Gap(Gap { split: split.clone(), from, to: gone, reason }));
         }
         let to = (*next + self.source.batch).min(*end).min(self.source.limit.load(Ordering::Acquire));
         if to <= *next {

@@ -2,5 +2,7 @@
 
 mod backfill;
 mod fixture;
+mod gap;
 mod recovery;
 mod spill;
+mod stop;

@@ -57,7 +57,8 @@ pub(super) async fn keep(
             }
             () = task::sleep(tick) => {}
         }
-        if let Some(error) = database.engine().failure().filter(|e| e.message() != failed) {
+        let failure = database.engine().failure().or_else(|| database.engine().backfill_failure());
+        if let Some(error) = failure.filter(|e| e.message() != failed) {
             screen.clear();
             error.message().clone_into(&mut failed);
             Failure::pipeline(error).print();

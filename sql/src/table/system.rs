@@ -79,6 +79,7 @@ fn build(name: &str, status: &Status, gaps: &[GapRow]) -> Result<Option<RecordBa
                 text("source", rows.iter().map(|r| Some(r.source_name.clone()))),
                 text("state", rows.iter().map(|r| Some(r.state.as_str().to_owned()))),
                 text("fed_by", rows.iter().map(|r| r.fed_by.clone())),
+                text("error", rows.iter().map(|r| r.error.clone())),
                 number("group_rows", rows.iter().map(|r| r.rows)),
                 number("bytes", rows.iter().map(|r| r.bytes)),
                 number("runs", rows.iter().map(|r| r.runs)),
