@@ -1,5 +1,6 @@
 //! librdkafka clients: how they are configured, what they log, and the questions a source asks its brokers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,8 @@ const HEARTBEAT_MS: &str = "1000";
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// Pause between attempts of a question that has not been answered.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// One attempt of a question waits this long at most.
-const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+/// One attempt of a question waits this long at most, and so does a stop while there is no answer.
+const ATTEMPT_MAX: Duration = Duration::from_secs(2);
 
 /// Hears what a client says.
 #[derive(Debug, Default)]
@@ -138,11 +139,19 @@ pub(super) struct Description {
 pub(super) struct Client {
     consumer: BaseConsumer<Context>,
     servers: String,
+    /// No question is asked any more.
+    is_closing: AtomicBool,
 }
 
 impl Client {
     pub(super) fn new(settings: &Settings, source: &str) -> Result<Self> {
-        Ok(Self { consumer: consumer(settings, source)?, servers: settings.servers.clone() })
+        let (consumer, servers) = (consumer(settings, source)?, settings.servers.clone());
+        Ok(Self { consumer, servers, is_closing: AtomicBool::new(false) })
+    }
+
+    /// Ends the questions that are being asked, after the attempt that is on its way.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
     }
 
     /// The topic as it is now; `None` if it does not exist.
@@ -219,6 +228,19 @@ impl Client {
         }
     }
 
+    /// Whether the group holds these offsets; `None` if nobody has told within `limit`.
+    pub(super) fn is_committed(&self, offsets: &TopicPartitionList, limit: Duration) -> Option<bool> {
+        self.serve();
+        let mut asked = offsets.clone();
+        asked.set_all_offsets(Offset::Invalid).ok()?;
+        let found = self.consumer.committed_offsets(asked, limit).ok()?;
+        let is_held = |(topic, partition, offset): (&str, i32, Offset)| {
+            found.find_partition(topic, partition).is_some_and(|held| held.offset() == offset)
+        };
+        let mut wanted = offsets.elements().into_iter();
+        Some(wanted.all(|w| is_held((w.topic(), w.partition(), w.offset()))))
+    }
+
     /// Lets librdkafka report what has happened.
     fn serve(&self) {
         while self.consumer.poll(Duration::ZERO).is_some() {}
@@ -232,6 +254,9 @@ impl Client {
     ) -> Result<T, RDKafkaErrorCode> {
         let deadline = clock::now() + limit;
         loop {
+            if self.is_closing.load(Ordering::Acquire) {
+                return Err(RDKafkaErrorCode::OperationTimedOut);
+            }
             let left = deadline.saturating_duration_since(clock::now());
             let answer = question(left.min(ATTEMPT_MAX));
             self.serve();

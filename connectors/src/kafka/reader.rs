@@ -192,6 +192,8 @@ impl KafkaReader {
         let assigned = &mut self.partitions[at];
         let from = assigned.position;
         if let Some((to, reason)) = gap_of(from, first, end, has_topic_id) {
+            // What is gone behind the split's own end is not this reader's.
+            let to = assigned.end.map_or(to, |end| to.min(end.max(from)));
             assigned.position = to;
             self.ready.push_back(Poll::Gap(Gap { split: assigned.split.clone(), from, to, reason }));
         }

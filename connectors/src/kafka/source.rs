@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -25,8 +25,15 @@ const LATER_DISCOVERY_MAX: Duration = Duration::from_secs(3);
 const UNKNOWN_TOPIC_GRACE: Duration = Duration::from_secs(1);
 /// How long the ends of partitions are waited for.
 const ENDS_MAX: Duration = Duration::from_secs(10);
+/// How long the first offsets are waited for, which a view that is being created waits for, too.
+const FIRSTS_MAX: Duration = Duration::from_secs(2);
 /// Least time between two commits to the group.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Sends of offsets that do not change. Nobody tells whether one has arrived, and the first may find that
+/// the group has no coordinator yet.
+const SENDS_MAX: u32 = 5;
+/// How long one look at what the group holds may take while offsets are flushed.
+const FLUSH_LOOK: Duration = Duration::from_millis(300);
 /// Pause between two looks at something that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -37,14 +44,35 @@ pub(super) struct KafkaSource {
     client: Arc<Client>,
     topics: Arc<Topics>,
     is_discovered: AtomicBool,
-    uncommitted: Mutex<Uncommitted>,
+    advice: Mutex<Advice>,
 }
 
-/// Offsets that wait to be committed to the group.
+/// The offsets that the group is to have.
 #[derive(Default)]
-struct Uncommitted {
+struct Advice {
     offsets: BTreeMap<SplitId, i64>,
+    /// How often they were sent as they are.
+    sends: u32,
     last_sent: Option<Instant>,
+}
+
+impl Advice {
+    fn update(&mut self, offsets: &BTreeMap<SplitId, i64>) {
+        if offsets.iter().any(|(split, offset)| self.offsets.get(split) != Some(offset)) {
+            self.offsets.extend(offsets.iter().map(|(split, offset)| (split.clone(), *offset)));
+            self.sends = 0;
+        }
+    }
+
+    /// Whether to send now; counts it.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.sends < SENDS_MAX && self.last_sent.is_none_or(|last| now - last >= COMMIT_EVERY);
+        if is_due {
+            self.sends += 1;
+            self.last_sent = Some(now);
+        }
+        is_due
+    }
 }
 
 impl KafkaSource {
@@ -58,7 +86,7 @@ impl KafkaSource {
             client,
             topics: Arc::default(),
             is_discovered: AtomicBool::new(false),
-            uncommitted: Mutex::default(),
+            advice: Mutex::default(),
         })
     }
 
@@ -146,11 +174,35 @@ impl KafkaSource {
         is_current.then_some((topic.to_owned(), number.parse().ok()?))
     }
 
-    fn send_commit(&self, uncommitted: &mut Uncommitted) {
+    /// The offset at `place` in each split, or another where its topic was created again.
+    fn bounds(
+        &self,
+        splits: &[Split],
+        place: Place,
+        limit: Duration,
+        of_replaced: impl Fn(&Split) -> i64,
+    ) -> Result<BTreeMap<SplitId, i64>> {
+        let mut bounds = BTreeMap::new();
+        let (mut asked, mut partitions) = (Vec::new(), Vec::new());
+        for split in splits {
+            let partition = Partition::from_split(split)?;
+            if partition.is_replaced_by(&self.topics.id(&partition.topic)) {
+                bounds.insert(split.id.clone(), of_replaced(split));
+            } else {
+                asked.push(split);
+                partitions.push(partition);
+            }
+        }
+        let found = self.client.offsets(&partitions, place, limit)?;
+        bounds.extend(asked.iter().zip(found).filter_map(|(split, at)| Some((split.id.clone(), at?))));
+        Ok(bounds)
+    }
+
+    fn to_commit(&self, offsets: &BTreeMap<SplitId, i64>) -> TopicPartitionList {
         let mut latest = BTreeMap::new();
-        for (split, offset) in std::mem::take(&mut uncommitted.offsets) {
-            if let Some(partition) = self.current_partition(&split) {
-                latest.insert(partition, offset);
+        for (split, offset) in offsets {
+            if let Some(partition) = self.current_partition(split) {
+                latest.insert(partition, *offset);
             }
         }
         let mut list = TopicPartitionList::new();
@@ -158,7 +210,11 @@ impl KafkaSource {
             // Only an offset that is no offset is refused, and there is nobody to tell.
             let _ = list.add_partition_offset(&topic, number, Offset::Offset(offset));
         }
-        self.client.commit(&list);
+        list
+    }
+
+    fn advice(&self) -> MutexGuard<'_, Advice> {
+        self.advice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,35 +248,52 @@ impl Source for KafkaSource {
     }
 
     fn ends(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
-        let mut ends = BTreeMap::new();
-        let mut asked = Vec::new();
-        for split in splits {
-            let partition = Partition::from_split(split)?;
-            if partition.is_replaced_by(&self.topics.id(&partition.topic)) {
-                // Nothing of it is left to be read.
-                ends.insert(split.id.clone(), split.start);
-            } else {
-                asked.push((split, partition));
-            }
-        }
-        let partitions: Vec<Partition> = asked.iter().map(|(_, partition)| partition.clone()).collect();
-        let found = self.client.offsets(&partitions, Place::End, ENDS_MAX)?;
-        ends.extend(asked.iter().zip(found).filter_map(|((split, _), end)| Some((split.id.clone(), end?))));
-        Ok(ends)
+        // Nothing is left to be read of a partition whose topic was created again.
+        self.bounds(splits, Place::End, ENDS_MAX, |replaced| replaced.start)
+    }
+
+    fn firsts(&self, splits: &[Split]) -> Result<BTreeMap<SplitId, i64>> {
+        self.bounds(splits, Place::First, FIRSTS_MAX, |_| i64::MAX)
     }
 
     fn committed(&self, offsets: &BTreeMap<SplitId, i64>) {
         if self.settings.group.is_none() {
             return;
         }
-        let newer = offsets.iter().map(|(split, offset)| (split.clone(), *offset));
-        let mut uncommitted = self.uncommitted.lock().unwrap_or_else(PoisonError::into_inner);
-        uncommitted.offsets.extend(newer);
-        let now = clock::now();
-        if uncommitted.last_sent.is_none_or(|last| now - last >= COMMIT_EVERY) {
-            uncommitted.last_sent = Some(now);
-            self.send_commit(&mut uncommitted);
+        let mut advice = self.advice();
+        advice.update(offsets);
+        if advice.is_due(clock::now()) {
+            self.client.commit(&self.to_commit(&advice.offsets));
         }
+    }
+
+    fn flush(&self, limit: Duration) {
+        let list = {
+            let mut advice = self.advice();
+            // Sent often enough, they have arrived, or never will.
+            if advice.offsets.is_empty() || advice.sends >= SENDS_MAX {
+                return;
+            }
+            advice.sends = SENDS_MAX;
+            self.to_commit(&advice.offsets)
+        };
+        let deadline = clock::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(clock::now());
+            if left.is_zero() {
+                return;
+            }
+            match self.client.is_committed(&list, left.min(FLUSH_LOOK)) {
+                Some(true) => return,
+                Some(false) => self.client.commit(&list),
+                // What cannot be sent would hold up the client's end.
+                None => {}
+            }
+        }
+    }
+
+    fn interrupt(&self) {
+        self.client.close();
     }
 
     fn skips_gaps(&self) -> bool {
@@ -231,10 +304,9 @@ impl Source for KafkaSource {
 impl Drop for KafkaSource {
     /// Sends what still waits; the client waits for its answer when it is closed.
     fn drop(&mut self) {
-        let mut uncommitted =
-            std::mem::take(self.uncommitted.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if !uncommitted.offsets.is_empty() {
-            self.send_commit(&mut uncommitted);
+        let advice = std::mem::take(&mut *self.advice());
+        if !advice.offsets.is_empty() && advice.sends == 0 {
+            self.client.commit(&self.to_commit(&advice.offsets));
         }
     }
 }

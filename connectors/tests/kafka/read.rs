@@ -148,6 +148,29 @@ fn offsets_are_committed_to_a_group_that_is_named() {
     });
     source.committed(&BTreeMap::from([(splits[0].id.clone(), 8)]));
     source.committed(&BTreeMap::from([(splits[0].id.clone(), 9)]));
-    drop(source);
-    assert_eq!(committed(), Offset::Offset(9), "what waited goes out when the source is closed");
+    eventually("what waited goes out though nothing more comes", || {
+        source.committed(&BTreeMap::from([(splits[0].id.clone(), 9)]));
+        committed() == Offset::Offset(9)
+    });
+    source.committed(&BTreeMap::from([(splits[0].id.clone(), 10)]));
+    source.interrupt();
+    source.flush(ANSWER_MAX);
+    assert_eq!(committed(), Offset::Offset(10), "and at the end");
+}
+
+#[test]
+fn firsts_are_told_and_a_gap_leads_no_further_than_the_end() {
+    let (broker, topic) = (shared(), fresh("firsts"));
+    broker.create(&topic, 1);
+    broker.count(&topic, 0, 0..100);
+    let source = source(&broker.address, &topic, &[]);
+    let splits = source.discover(&[]).expect("partitions");
+    broker.delete_records(&topic, 0, 40);
+    assert_eq!(source.firsts(&splits).expect("told")[&splits[0].id], 40);
+    let mut short = splits;
+    short[0].end = Some(30);
+    let mut reading = Reading::start(&*source, &short);
+    reading.until_finished(1);
+    let [gap] = &*reading.gaps else { panic!("one gap, not {:?}", reading.gaps) };
+    assert_eq!((gap.from, gap.to, reading.total()), (0, 30, 0));
 }

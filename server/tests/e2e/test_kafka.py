@@ -164,11 +164,56 @@ def test_records_that_are_gone_are_never_skipped_silently(siltstone, broker, sql
         for word in ("gap.policy", "100", "150", topic):
             assert word in process.text(), process.text()
         assert count_of(siltstone) == 100
+        gap, = rows_of_json(siltstone.sql("SELECT * FROM siltstone.gaps"))
+        assert {100, 150} <= set(gap.values()), gap
+        # What the error's hint says can be done.
+        siltstone.replay(sql_files / "facts.sql", {**values, "gaps": "skip"})
+        assert count_of(siltstone) == 150
     else:
         assert code == 0, process.text()
         assert count_of(siltstone) == 150
         gap, = rows_of_json(siltstone.sql("SELECT * FROM siltstone.gaps"))
         assert {100, 150} <= set(gap.values()), gap
+
+
+def test_a_view_created_after_retention_begins_where_records_are(siltstone, broker, sql_files):
+    topic = "retention"
+    broker.create_topic(topic, 1)
+    values = {"brokers": broker.address, "topic": topic, "gaps": "error"}
+    produce_numbers(broker, topic, range(100))
+    with siltstone.run(sql_files / "facts.sql", values) as process:
+        wait_until(lambda: count_of(siltstone) == 100, 60, process.text)
+        broker.done(lambda admin: admin.delete_records([TopicPartition(topic, 0, 40)]))
+        view = "CREATE MATERIALIZED VIEW later AS SELECT count(*) AS n, min(id) AS first FROM facts"
+        created = siltstone.sql(view, check=False)
+        assert created.returncode == 0 and "retention/0" in created.stderr and "0 to 40" in created.stderr, created.stderr
+        produce_numbers(broker, topic, range(100, 110))
+        wait_until(lambda: count_of(siltstone) == 110, 60, process.text)
+        state, = rows_of_json(siltstone.sql("SELECT state, error FROM siltstone.views WHERE name = 'later'"))
+        assert state == {"state": "current", "error": None}, state
+        later, = rows_of_json(siltstone.sql("SELECT * FROM later"))
+        assert {name: int(value) for name, value in later.items()} == {"n": 70, "first": 40}
+        gap, = rows_of_json(siltstone.sql("SELECT from_offset, to_offset FROM siltstone.gaps"))
+        assert gap == {"from_offset": 0, "to_offset": 40}, gap
+        code, _ = process.stop()
+        assert code == 0
+
+
+def test_a_stop_does_not_wait_for_a_broker_that_is_away(siltstone, broker, sql_files):
+    broker.create_topic("away", 1)
+    values = {"brokers": broker.address, "topic": "away", "gaps": "error"}
+    produce_numbers(broker, "away", range(10))
+    with siltstone.run(sql_files / "facts.sql", values) as process:
+        wait_until(lambda: count_of(siltstone) == 10, 60, process.text)
+        broker.kill()
+        try:
+            # Long enough for it to be asked for new partitions and for their ends.
+            time.sleep(6)
+            code, seconds = process.stop()
+        finally:
+            broker.start()
+        assert code == 0, process.text()
+        assert seconds < 4, seconds
 
 
 def test_new_partitions_are_picked_up(siltstone, broker, sql_files):
