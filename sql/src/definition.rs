@@ -17,7 +17,8 @@ use crate::plan::{compile_source, compile_view, over};
 pub enum Existing {
     /// An error, unless `IF NOT EXISTS`.
     Refuse,
-    /// Nothing if the definition is the same; else an error that names the differences.
+    /// Nothing if the definition is the same. Operational options may differ and are taken over; other
+    /// differences are an error that names them.
     Compare,
 }
 
@@ -25,8 +26,14 @@ pub fn create_source(database: &Database, create: &CreateSource, existing: Exist
     let _one = database.define();
     let catalog = database.catalog();
     if let Some(stored) = catalog.get(&create.name) {
-        let differences = || difference::from_source(stored, create);
-        return taken(stored, create.if_not_exists, existing, differences);
+        let connector = database.engine().registry().get(&create.connector);
+        let operational = connector.map_or(&[][..], |connector| connector.operational());
+        let found = difference::from_source(stored, create, operational);
+        let goes_on = found.lasting.is_empty() && !found.operational.is_empty();
+        if existing == Existing::Compare && goes_on {
+            return take_over(database, stored, create, &found.operational);
+        }
+        return taken(stored, create.if_not_exists, existing, || found.lasting);
     }
     let definition = compile_source(database.environment(), database.engine().registry(), create)?;
     let id = database.engine().create_source(&create.canonical(), definition.clone())?;
@@ -38,6 +45,23 @@ pub fn create_source(database: &Database, create: &CreateSource, existing: Exist
         schema,
     })));
     Ok(Vec::new())
+}
+
+/// The source goes on with other operational options.
+fn take_over(
+    database: &Database,
+    stored: &Relation,
+    create: &CreateSource,
+    differences: &[String],
+) -> Result<Vec<Notice>> {
+    let definition = compile_source(database.environment(), database.engine().registry(), create)?;
+    let id = stored.id();
+    database.engine().replace_source(id, &create.canonical(), definition.clone())?;
+    let (create, schema) = (create.clone(), definition.schema());
+    let message = format!("\"{}\" goes on with other options: {}", create.name, differences.join("; "));
+    let relation = Relation::Source(SourceRelation { id, create, definition, schema });
+    database.replace_catalog(database.catalog().with(relation));
+    Ok(vec![Notice::told(message)])
 }
 
 pub fn create_view(database: &Database, create: &CreateView, existing: Existing) -> Result<Vec<Notice>> {
@@ -88,7 +112,7 @@ fn taken(
     stored: &Relation,
     if_not_exists: bool,
     existing: Existing,
-    differences: impl Fn() -> Vec<String>,
+    differences: impl FnOnce() -> Vec<String>,
 ) -> Result<Vec<Notice>> {
     let name = stored.name();
     if existing == Existing::Compare {

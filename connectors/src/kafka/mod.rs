@@ -47,6 +47,10 @@ impl Connector for KafkaConnector {
         setting::OPTIONS
     }
 
+    fn operational(&self) -> &'static [&'static str] {
+        setting::OPERATIONAL
+    }
+
     fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(source::KafkaSource::new(spec)?))
     }

@@ -6,9 +6,21 @@ use super::Relation;
 use crate::data_type;
 use crate::parse::{ColumnClause, CreateSource, CreateView, Watermark};
 
-/// The differences of a stored source or table from one that is to be created.
-pub fn from_source(stored: &Relation, new: &CreateSource) -> Vec<String> {
-    let Relation::Source(old) = stored else { return vec![kind(stored, new.kind())] };
+/// How a source or table is to differ from the stored one.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// It would be another source.
+    pub lasting: Vec<String>,
+    /// Operational options, with which it stays the same one.
+    pub operational: Vec<String>,
+}
+
+/// The differences of a stored source or table from one that is to be created; `operational` are the options
+/// that may differ.
+pub fn from_source(stored: &Relation, new: &CreateSource, operational: &[&str]) -> Differences {
+    let Relation::Source(old) = stored else {
+        return Differences { lasting: vec![kind(stored, new.kind())], ..Differences::default() };
+    };
     let old = &old.create;
     let mut found = Vec::new();
     if old.keeps_rows != new.keeps_rows {
@@ -18,8 +30,15 @@ pub fn from_source(stored: &Relation, new: &CreateSource) -> Vec<String> {
     let watermark = |w: &Option<Watermark>| w.as_ref().map(Watermark::canonical);
     changed("watermark", watermark(&old.watermark), watermark(&new.watermark), &mut found);
     changed("connector", Some(old.connector.clone()), Some(new.connector.clone()), &mut found);
-    options(&old.options, &new.options, &mut found);
-    found
+    let part = |create: &CreateSource, may_differ: bool| {
+        let options =
+            create.options.iter().filter(|(name, _)| operational.contains(&name.as_str()) == may_differ);
+        options.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    options(&part(old, false), &part(new, false), &mut found);
+    let mut may_differ = Vec::new();
+    options(&part(old, true), &part(new, true), &mut may_differ);
+    Differences { lasting: found, operational: may_differ }
 }
 
 /// The differences of a stored view from one that is to be created.

@@ -138,6 +138,10 @@ impl Connector for Count {
         ]
     }
 
+    fn operational(&self) -> &'static [&'static str] {
+        &["pace"]
+    }
+
     fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
         let text = spec.options.get("rows").map_or("", String::as_str);
         let rows =

@@ -178,3 +178,30 @@ async fn an_insert_that_is_too_large_is_refused_whole() {
     run(&session, "insert into t values (-1)").await.expect("a row");
     assert_eq!(ask(&session, "select * from t").await.expect("rows"), ["-1"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applying_again_takes_over_what_may_change() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = |pace: &str, rows: u32| {
+        format!("create source s (n bigint) with (connector = 'count', rows = {rows}, pace = '{pace}')")
+    };
+    {
+        let database = open(directory.path());
+        let session = database.session();
+        let apply = async |sql: &str| session.apply(&session.parse(sql).expect("a statement")[0]).await;
+        apply(&text("slow", 10)).await.expect("created");
+        apply("create materialized view v as select count(*) as n from s").await.expect("created");
+        database.engine().start(false).expect("started");
+        crate::support::settled(&database).await;
+        let outcome = apply(&text("fast", 10)).await.expect("taken over");
+        assert!(outcome.notices[0].message.contains("option pace 'slow' → 'fast'"), "{:?}", outcome.notices);
+        let error = apply(&text("slow", 11)).await.expect_err("other rows");
+        assert!(error.message().contains("option rows '10' → '11'"), "{error}");
+        assert_eq!(apply(&text("fast", 10)).await.expect("the same").notices.len(), 1);
+        assert_eq!(ask(&session, "select n from v").await.expect("n"), ["10"]);
+        database.engine().stop();
+    }
+    let database = open(directory.path());
+    let shown = ask(&database.session(), "show create s").await.expect("its text");
+    assert!(shown[0].contains("'fast'"), "{shown:?}");
+}
