@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, In
 use super::Function;
 use crate::error::{Error, Kind, Result};
 
-/// Finished values of type `output` from the columns that [`super::state_types`] names.
+/// Finished values of type `output` from the columns that [`super::Plan::state_types`] names.
 ///
 /// # Errors
 /// [`Kind::OutOfRange`] if a value does not fit `output`.
