@@ -2,7 +2,8 @@
 //! repeatable. `clippy.toml` bans the calls everywhere else.
 #![allow(clippy::disallowed_methods, reason = "this is the module made for it")]
 
-use std::thread::JoinHandle;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
@@ -35,20 +36,20 @@ pub fn spawn<T: Send + 'static>(
         .map_err(|e| Error::io(format!("starting thread {name}"), e))
 }
 
-/// Does the same work on several threads, this one among them; the first error there is.
+/// Does the same work on several threads, this one among them; the first error there is. A panic in any of
+/// them goes on in this one.
 pub fn in_parallel(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
     std::thread::scope(|scope| {
-        let guarded_work = || guarded("a thread", &work);
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(guarded_work)).collect();
-        let own = guarded_work();
-        let panicked = || Err(Error::corrupt("a thread panicked"));
-        others.into_iter().fold(own, |done, other| done.and(other.join().unwrap_or_else(|_| panicked())))
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+        let own = work();
+        let end = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or_else(|panic| resume_unwind(panic));
+        others.into_iter().map(end).fold(own, Result::and)
     })
 }
 
 /// Does the work; a panic in it becomes an error, so that whoever waits for the thread learns of it.
 pub fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Err(Error::corrupt(format!("{what} panicked: {text}"))

@@ -5,6 +5,7 @@
 
 pub mod error;
 
+pub mod calendar;
 pub mod clock;
 
 pub mod aggregate;

@@ -27,8 +27,8 @@ pub fn create_source(database: &Database, create: &CreateSource, existing: Exist
     let catalog = database.catalog();
     if let Some(stored) = catalog.get(&create.name) {
         let connector = database.engine().registry().get(&create.connector);
-        let operational = connector.map_or(&[][..], |connector| connector.operational());
-        let found = difference::from_source(stored, create, operational);
+        let is_operational = |option: &str| connector.is_some_and(|c| c.is_operational(option));
+        let found = difference::from_source(stored, create, &is_operational);
         let goes_on = found.lasting.is_empty() && !found.operational.is_empty();
         if existing == Existing::Compare && goes_on {
             return take_over(database, stored, create, &found.operational);

@@ -3,6 +3,8 @@
 //! As in PostgreSQL a fraction is rounded to microseconds, `24:00` and second 60 carry over, and a
 //! `timestamp` without time zone ignores a zone that is written. A `timestamptz` without one is UTC.
 
+use siltstone_engine::calendar;
+
 use super::value::{Fault, trim};
 
 const SECOND: i64 = 1_000_000;
@@ -44,15 +46,6 @@ pub(crate) fn timestamp(text: &[u8], zoned: bool) -> Result<i64, Fault> {
     }
     let local = days.checked_mul(DAY).and_then(|d| d.checked_add(micros)).ok_or(Fault::OutOfRange)?;
     Ok(if zoned { local - away * SECOND } else { local })
-}
-
-/// Days from 1970-01-01 to a day of the Gregorian calendar (Howard Hinnant's `days_from_civil`).
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -100,7 +93,7 @@ impl Text<'_> {
         if !real || year == 0 || year > YEAR_MAX {
             return Err(Fault::OutOfRange);
         }
-        Ok(days_from_civil(year, month, day))
+        Ok(calendar::days(year, month as u32, day as u32))
     }
 
     /// `HH:MM[:SS[.ffffff]]`, in microseconds.

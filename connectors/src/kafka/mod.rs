@@ -47,8 +47,8 @@ impl Connector for KafkaConnector {
         setting::OPTIONS
     }
 
-    fn operational(&self) -> &'static [&'static str] {
-        setting::OPERATIONAL
+    fn is_operational(&self, option: &str) -> bool {
+        setting::is_operational(option)
     }
 
     fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {

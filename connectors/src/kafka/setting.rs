@@ -61,24 +61,14 @@ const TUNING: &[&str] = &[
     "broker.address.family",
 ];
 
-/// Options that may change while a source goes on: how brokers are reached and who they see, how much is
-/// fetched at once, and what is done about a gap. None of them changes what a record is.
-pub(super) const OPERATIONAL: &[&str] = &[
-    "bootstrap.servers",
-    "group.id",
-    "gap.policy",
-    "client.id",
-    "client.rack",
-    "fetch.min.bytes",
-    "fetch.wait.max.ms",
-    "fetch.max.bytes",
-    "fetch.message.max.bytes",
-    "receive.message.max.bytes",
-    "queued.min.messages",
-    "queued.max.messages.kbytes",
-    "socket.timeout.ms",
-    "broker.address.family",
-];
+/// Options of ours that say how brokers are reached, who they see, and what is done about a gap.
+const ACCESS: &[&str] = &["bootstrap.servers", "group.id", "gap.policy"];
+
+/// Whether an option may change while a source goes on: those above, and how much is fetched at once. None of
+/// them changes what a record is.
+pub(super) fn is_operational(option: &str) -> bool {
+    ACCESS.contains(&option) || (TUNING.contains(&option) && option != "isolation.level")
+}
 
 /// What a source was asked to be.
 #[derive(Clone, Debug)]
@@ -256,6 +246,6 @@ mod tests {
     #[test]
     fn every_tuning_option_is_listed() {
         let is_listed = |name: &&str| OPTIONS.iter().any(|option| option.name == *name);
-        assert!(TUNING.iter().all(is_listed) && OPERATIONAL.iter().all(is_listed));
+        assert!(TUNING.iter().all(is_listed) && ACCESS.iter().all(is_listed));
     }
 }

@@ -25,4 +25,5 @@ mod text;
 pub use finish::finish;
 pub use function::Function;
 pub use group::Groups;
+pub use number::{Number, float};
 pub use plan::{Argument, Call, Plan};

@@ -27,7 +27,7 @@ impl Counted {
 }
 
 /// A number of up to 64 bits.
-pub(super) trait Number: Copy {
+pub trait Number: Copy {
     /// Adds it to the two words of a sum.
     fn add(self, sum: &mut [u64]);
     /// An integer with the same order.
@@ -70,7 +70,7 @@ impl Number for f64 {
 }
 
 /// The float that [`Number::ordered`] gave.
-pub(super) fn float(ordered: i64) -> f64 {
+pub fn float(ordered: i64) -> f64 {
     f64::from_bits((ordered ^ (((ordered >> 63) as u64) >> 1) as i64) as u64)
 }
 

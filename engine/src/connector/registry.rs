@@ -18,10 +18,10 @@ pub trait Connector: Send + Sync {
     /// Every option it takes. What is not listed is refused before [`Connector::source`] is called.
     fn options(&self) -> &'static [OptionSpec];
 
-    /// The options that may change while the source stays the same one: how it is reached and what is done
+    /// Whether an option may change while the source stays the same one: how it is reached and what is done
     /// on trouble, never what it reads.
-    fn operational(&self) -> &'static [&'static str] {
-        &[]
+    fn is_operational(&self, _option: &str) -> bool {
+        false
     }
 
     /// Makes a source. Checks the options' values; need not reach the external system yet.

@@ -91,8 +91,8 @@ impl Fold {
         };
         let layout = self.spec.layout.clone();
         let (arguments, masks) = (layout.values.iter(), layout.masks.iter());
-        let keys = self.spec.definition.keys.iter().map(|k| &k.expression);
-        let keys = if codes.is_some() { keys.take(0) } else { keys.take(usize::MAX) };
+        let keys = if codes.is_some() { &[][..] } else { &self.spec.definition.keys[..] };
+        let keys = keys.iter().map(|k| &k.expression);
         let expressions: Vec<&dyn Expression> =
             arguments.chain(masks).chain(keys).map(AsRef::as_ref).collect();
         let (values, bad, good) = evaluate(&expressions, &rows.batch)?;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::calendar;
+
 /// The unit of a time bucket. A coarser one is made of finer ones where [`Granularity::nests_in`] says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Granularity {
@@ -131,27 +133,14 @@ impl Granularity {
 }
 
 /// Months from January 1970 to a day, given in days since 1 January 1970.
-///
-/// After Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the
-/// day that not every year has is their last.
 fn month_of(days: i64) -> i64 {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day = days.rem_euclid(146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    (era * 400 + year - 1970) * 12 + month + 2
+    let (year, month, _) = calendar::civil(days);
+    (year - 1970) * 12 + i64::from(month) - 1
 }
 
 /// Days from 1 January 1970 to the first of a month, given in months since January 1970.
 fn first_day(months: i64) -> i64 {
-    let months = months - 2;
-    let (year, month) = (months.div_euclid(12) + 1970, months.rem_euclid(12));
-    let era = year.div_euclid(400);
-    let year = year.rem_euclid(400);
-    let day = 365 * year + year / 4 - year / 100 + (153 * month + 2) / 5;
-    era * 146_097 + day - 719_468
+    calendar::days(months.div_euclid(12) + 1970, months.rem_euclid(12) as u32 + 1, 1)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod bucket;
 mod definition;
 mod dense;
 mod dictionary;
+#[cfg(test)]
+pub mod fixture;
 mod index;
 mod key;
 mod lattice;

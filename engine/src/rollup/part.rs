@@ -14,6 +14,7 @@ use arrow::datatypes::{
 
 use super::dictionary::{TEXT_BITS, TextCoder};
 use super::{Granularity, Key};
+use crate::aggregate::{Number, float};
 use crate::error::Result;
 
 /// How a key's values are written as codes.
@@ -193,7 +194,7 @@ fn widen<T: ArrowPrimitiveType>(
 
 fn wide_back<T: ArrowPrimitiveType<Native = i64>>(codes: &Codes, data_type: &DataType) -> ArrayRef {
     let valid = |i: usize| codes.valid.as_ref().is_none_or(|v| v.is_valid(i));
-    let value = |(i, &c): (usize, &u64)| if valid(i) { (c ^ (1 << 63)) as i64 } else { 0 };
+    let value = |(i, &c): (usize, &u64)| if valid(i) { integer_64(c) } else { 0 };
     let values: Vec<i64> = codes.values.iter().enumerate().map(value).collect();
     Arc::new(PrimitiveArray::<T>::new(values.into(), codes.valid.clone()).with_data_type(data_type.clone()))
 }
@@ -223,15 +224,17 @@ fn ordered_i64(value: i64) -> u64 {
     value as u64 ^ (1 << 63)
 }
 
+fn integer_64(code: u64) -> i64 {
+    (code ^ (1 << 63)) as i64
+}
+
 /// Makes equal what PostgreSQL groups together (-0.0 with 0.0, and every NaN with every other), in order.
 fn ordered_64(value: f64) -> u64 {
-    let value = if value.is_nan() { f64::NAN.abs() } else { value + 0.0 };
-    let bits = value.to_bits();
-    bits ^ (((bits as i64 >> 63) as u64) | (1 << 63))
+    ordered_i64((value + 0.0).ordered())
 }
 
 fn float_64(code: u64) -> f64 {
-    f64::from_bits(if code >> 63 == 1 { code ^ (1 << 63) } else { !code })
+    float(integer_64(code))
 }
 
 fn ordered_32(value: f32) -> u32 {

@@ -337,13 +337,7 @@ impl GroupTable {
             *dense = None;
         }
         for group in 0..self.groups.len() as u32 {
-            let hash = match self.groups.key_words() {
-                1 => hash_of(self.groups.key::<1>(group)),
-                2 => hash_of(self.groups.key::<2>(group)),
-                3 => hash_of(self.groups.key::<3>(group)),
-                _ => hash_of(self.groups.key::<4>(group)),
-            };
-            self.index.insert(hash, group);
+            self.index.insert(hash_of(self.groups.key_of(group)), group);
         }
     }
 
@@ -362,16 +356,22 @@ impl GroupTable {
     fn intern_words<const WORDS: usize>(&mut self) {
         let (keys, _) = self.packed.as_chunks::<WORDS>();
         self.hashes.clear();
-        self.hashes.extend(keys.iter().map(hash_of));
+        self.hashes.extend(keys.iter().map(|key| hash_of(key)));
         // The loads of this pass do not wait for each other.
         self.found.clear();
         self.found.extend(
             self.hashes.iter().map(|&hash| Index::group(self.index.peek(hash), hash).unwrap_or(u32::MAX)),
         );
         for ((found, &hash), key) in self.found.iter_mut().zip(&self.hashes).zip(keys) {
-            if *found == u32::MAX || self.groups.key::<WORDS>(*found) != key {
-                *found = find_or_add(&mut self.index, &mut self.groups, hash, key);
+            if *found != u32::MAX && self.groups.key::<WORDS>(*found) == key {
+                continue;
             }
+            let own = self.index.find(hash, |g| self.groups.key::<WORDS>(g) == key);
+            *found = own.unwrap_or_else(|| {
+                let group = self.groups.add(key);
+                self.index.insert(hash, group);
+                group
+            });
         }
     }
 
@@ -413,25 +413,9 @@ impl KeyStore {
     }
 }
 
-/// The group of a key, which is added if it is not there.
-#[inline]
-fn find_or_add<const WORDS: usize>(
-    index: &mut Index,
-    groups: &mut Groups,
-    hash: u32,
-    key: &[u64; WORDS],
-) -> u32 {
-    let own = index.find(hash, |g| groups.key::<WORDS>(g) == key);
-    own.unwrap_or_else(|| {
-        let group = groups.add(key);
-        index.insert(hash, group);
-        group
-    })
-}
-
 /// Multiplies and folds: the upper bits depend on all of the key's.
 #[inline(always)]
-fn hash_of<const WORDS: usize>(key: &[u64; WORDS]) -> u32 {
+fn hash_of(key: &[u64]) -> u32 {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = 0_u64;
     for &word in key {

@@ -58,6 +58,13 @@ pub struct PipelineSpec {
     pub observer: Arc<dyn Observer>,
 }
 
+impl PipelineSpec {
+    /// Where a split ends: by itself, or for this run.
+    fn end_of(&self, split: &Split) -> Option<i64> {
+        split.end.or_else(|| self.run_ends.get(&split.id).copied())
+    }
+}
+
 /// Who is told what a pipeline does. Called on its thread.
 pub trait Observer: Send + Sync {
     /// Called under the store's commit: adds what else the epoch changes (totals).
@@ -262,10 +269,7 @@ impl Committer {
     /// Splits that have an end by nature are taken by whichever worker is free, in order; the others are
     /// divided for good.
     fn assign(&mut self, splits: Vec<SplitRecord>) {
-        let run = |s: &SplitRecord| {
-            let end = s.split.end.or_else(|| self.spec.run_ends.get(&s.split.id).copied());
-            (Split { end, ..s.split.clone() }, s.offset)
-        };
+        let run = |s: &SplitRecord| (Split { end: self.spec.end_of(&s.split), ..s.split.clone() }, s.offset);
         let (queued, fixed): (Vec<_>, Vec<_>) =
             splits.iter().map(run).partition(|_| self.spec.source.is_bounded());
         self.splits.extend(splits.into_iter().map(|s| (s.split.id.clone(), s)));
@@ -427,7 +431,7 @@ impl Committer {
         self.spec.observer.before_commit(&closed, &mut change);
         let version = store.commit(change)?;
         self.commit_time = start.elapsed();
-        closed.commit_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        closed.commit_us = u64::try_from(self.commit_time.as_micros()).unwrap_or(u64::MAX);
         self.commit.add(closed.rows, closed.commit_us, 0);
         self.spec.observer.closed(&closed, Some(&version));
         Ok(())
@@ -438,8 +442,7 @@ impl Committer {
         let mut moved: BTreeMap<SplitId, SplitRecord> = BTreeMap::new();
         for (id, &offset) in &barrier.progress {
             if let Some(split) = self.splits.get_mut(id) {
-                let end = split.split.end.or_else(|| self.spec.run_ends.get(id).copied());
-                if let Some(end) = end.filter(|end| offset > *end) {
+                if let Some(end) = self.spec.end_of(&split.split).filter(|end| offset > *end) {
                     return Err(Error::corrupt(format!("{id} was read to {offset}, past its end at {end}")));
                 }
                 split.offset = offset;
@@ -448,10 +451,10 @@ impl Committer {
         }
         for id in &barrier.finished {
             if let Some(split) = self.splits.get_mut(id) {
-                let run_end = self.spec.run_ends.get(id).copied();
-                let end = split.split.end.or(run_end);
+                let end = self.spec.end_of(&split.split);
                 split.offset = end.map_or(split.offset, |end| end.max(split.offset));
-                split.finished = split.split.end.is_some() || run_end.is_none();
+                // The end of a run alone is not that of the split.
+                split.finished = split.split.end == end;
                 self.done.insert(id.clone());
                 moved.insert(id.clone(), split.clone());
             }

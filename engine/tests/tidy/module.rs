@@ -7,8 +7,9 @@ use super::tree::{File, code, files};
 use super::{assert_none, import};
 
 /// The engine's modules; each may import only those that stand before it.
-const ENGINE_ORDER: [&str; 10] = [
+const ENGINE_ORDER: [&str; 11] = [
     "error",
+    "calendar",
     "clock",
     "changelog",
     "aggregate",

@@ -1,26 +1,11 @@
-//! Days since 1970 to and from a date of the proleptic Gregorian calendar, as PostgreSQL counts them.
-//!
-//! The arithmetic is Howard Hinnant's ("chrono-compatible low-level date algorithms"): years begin in
-//! March, 400 years are one era of 146,097 days.
+//! Dates and times of day as PostgreSQL writes them.
 
 use std::fmt;
 
+use siltstone_engine::calendar::civil;
+
 pub(crate) const MICROS_A_SECOND: i64 = 1_000_000;
 pub(crate) const MICROS_A_DAY: i64 = 86_400 * MICROS_A_SECOND;
-
-/// Year (0 is 1 BC), month and day.
-pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
-}
 
 /// `2024-10-20`; the era comes at the end of the whole value, so [`write_era`] is a call of its own.
 pub(crate) fn write_date(out: &mut impl fmt::Write, days: i64) -> fmt::Result {

@@ -15,9 +15,13 @@ pub struct Differences {
     pub operational: Vec<String>,
 }
 
-/// The differences of a stored source or table from one that is to be created; `operational` are the options
-/// that may differ.
-pub fn from_source(stored: &Relation, new: &CreateSource, operational: &[&str]) -> Differences {
+/// The differences of a stored source or table from one that is to be created; `is_operational` says which
+/// options may differ.
+pub fn from_source(
+    stored: &Relation,
+    new: &CreateSource,
+    is_operational: &dyn Fn(&str) -> bool,
+) -> Differences {
     let Relation::Source(old) = stored else {
         return Differences { lasting: vec![kind(stored, new.kind())], ..Differences::default() };
     };
@@ -31,8 +35,7 @@ pub fn from_source(stored: &Relation, new: &CreateSource, operational: &[&str]) 
     changed("watermark", watermark(&old.watermark), watermark(&new.watermark), &mut found);
     changed("connector", Some(old.connector.clone()), Some(new.connector.clone()), &mut found);
     let part = |create: &CreateSource, may_differ: bool| {
-        let options =
-            create.options.iter().filter(|(name, _)| operational.contains(&name.as_str()) == may_differ);
+        let options = create.options.iter().filter(|(name, _)| is_operational(name) == may_differ);
         options.map(|(name, value)| (name.clone(), value.clone())).collect()
     };
     options(&part(old, false), &part(new, false), &mut found);

@@ -211,12 +211,11 @@ pub async fn query(
     let config = planned.config.clone().with_extension(Arc::new(snapshot));
     let runtime = Arc::clone(session.database.environment().runtime_env());
     // Functions stand in the plan; by their names nobody asks for them any more.
-    let none = HashMap::new;
     let context = TaskContext::new(
         None,
         String::new(),
         config,
-        none(),
+        HashMap::new(),
         HashMap::new(),
         HashMap::new(),
         HashMap::new(),

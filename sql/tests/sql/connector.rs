@@ -138,8 +138,8 @@ impl Connector for Count {
         ]
     }
 
-    fn operational(&self) -> &'static [&'static str] {
-        &["pace"]
+    fn is_operational(&self, option: &str) -> bool {
+        option == "pace"
     }
 
     fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {

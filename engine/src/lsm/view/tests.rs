@@ -8,43 +8,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::aggregate::Function;
-use crate::connector::Expression;
 use crate::error::Result;
 use crate::lsm::{
     Block, BlockReader, Change, KeyCondition, Merge, RelationKind, RelationRecord, RunWriter, StoreOptions,
     Version, Wanted, ranges,
 };
-use crate::rollup::{AggregateCall, GroupTable, Key, Keys, ViewDefinition};
-
-#[derive(Debug)]
-struct Field(usize, DataType);
-
-impl Expression for Field {
-    fn data_type(&self) -> &DataType {
-        &self.1
-    }
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        Ok(batch.column(self.0).clone())
-    }
-}
+use crate::rollup::{self, GroupTable, Keys};
 
 /// `sum(v) GROUP BY a, b`.
 fn layout() -> Arc<Layout> {
-    let key = |i, t| Key { name: format!("k{i}"), expression: Arc::new(Field(i, t)), bucket: None };
-    let view = ViewDefinition {
-        name: "v".into(),
-        source: 1,
-        filter: None,
-        keys: vec![key(0, DataType::Int32), key(1, DataType::Utf8)],
-        aggregates: vec![AggregateCall {
-            name: "n".into(),
-            function: Function::Sum,
-            argument: Some(Arc::new(Field(2, DataType::Int64))),
-            filter: None,
-            output: DataType::Decimal128(38, 0),
-        }],
-    };
-    Arc::new(Layout::new(&view).expect("valid"))
+    rollup::fixture::layout([DataType::Int32, DataType::Utf8], Function::Sum)
 }
 
 type Event = (Option<i32>, Option<String>, i64);

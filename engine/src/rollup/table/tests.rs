@@ -5,42 +5,12 @@ use arrow::datatypes::DataType;
 
 use super::*;
 use crate::aggregate::Function;
-use crate::connector::Expression;
-use crate::rollup::{AggregateCall, Key, TEXTS_MAX, ViewDefinition};
-
-#[derive(Debug)]
-struct Field(usize, DataType);
-
-impl Expression for Field {
-    fn data_type(&self) -> &DataType {
-        &self.1
-    }
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        Ok(batch.column(self.0).clone())
-    }
-}
-
-fn table() -> GroupTable {
-    let key = |i, t| Key { name: format!("k{i}"), expression: Arc::new(Field(i, t)), bucket: None };
-    let view = ViewDefinition {
-        name: "v".into(),
-        source: 1,
-        filter: None,
-        keys: vec![key(0, DataType::Utf8), key(1, DataType::Float64)],
-        aggregates: vec![AggregateCall {
-            name: "n".into(),
-            function: Function::Sum,
-            argument: Some(Arc::new(Field(2, DataType::Int64))),
-            filter: None,
-            output: DataType::Decimal128(38, 0),
-        }],
-    };
-    GroupTable::new(Arc::new(Layout::new(&view).expect("valid")))
-}
+use crate::rollup::TEXTS_MAX;
+use crate::rollup::fixture::layout;
 
 #[test]
 fn keys_group_as_postgresql_groups_them_and_drain_in_order() {
-    let mut table = table();
+    let mut table = GroupTable::new(layout([DataType::Utf8, DataType::Float64], Function::Sum));
     let strings: ArrayRef =
         Arc::new(StringArray::from(vec![Some("b"), None, Some("b"), None, Some("a"), Some("a")]));
     let other_nan = f64::from_bits(f64::NAN.to_bits() | 1);
@@ -62,21 +32,7 @@ fn keys_group_as_postgresql_groups_them_and_drain_in_order() {
 /// Two workers' tables over the same keys, in chunks that make their cells grow, become one.
 #[test]
 fn tables_absorb_each_other() {
-    let key = |i, t| Key { name: format!("k{i}"), expression: Arc::new(Field(i, t)), bucket: None };
-    let view = ViewDefinition {
-        name: "v".into(),
-        source: 1,
-        filter: None,
-        keys: vec![key(0, DataType::Date32), key(1, DataType::Utf8), key(2, DataType::Int32)],
-        aggregates: vec![AggregateCall {
-            name: "n".into(),
-            function: Function::Count,
-            argument: None,
-            filter: None,
-            output: DataType::Int64,
-        }],
-    };
-    let layout = Arc::new(Layout::new(&view).expect("valid"));
+    let layout = layout([DataType::Date32, DataType::Utf8, DataType::Int32], Function::Count);
     let dictionaries = GroupTable::dictionaries(&layout);
     let rows = |from: i32, to: i32| -> Vec<ArrayRef> {
         let days: ArrayRef =
@@ -109,21 +65,7 @@ fn tables_absorb_each_other() {
 /// More texts than a dictionary holds: the table goes over to bytes on the way, and meets one that has not.
 #[test]
 fn too_many_texts_become_bytes() {
-    let key = Key { name: "k".into(), expression: Arc::new(Field(0, DataType::Utf8)), bucket: None };
-    let view = ViewDefinition {
-        name: "v".into(),
-        source: 1,
-        filter: None,
-        keys: vec![key],
-        aggregates: vec![AggregateCall {
-            name: "n".into(),
-            function: Function::Count,
-            argument: None,
-            filter: None,
-            output: DataType::Int64,
-        }],
-    };
-    let layout = Arc::new(Layout::new(&view).expect("valid"));
+    let layout = layout([DataType::Utf8], Function::Count);
     let dictionaries = GroupTable::dictionaries(&layout);
     let table = |from: usize, to: usize| {
         let mut table = GroupTable::with(layout.clone(), &dictionaries);
