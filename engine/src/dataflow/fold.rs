@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 
+use super::common::{Commons, Table};
 use super::evaluate::{evaluate, plain};
 use super::key::KeyCoder;
 use super::memo::Memo;
@@ -32,7 +33,14 @@ pub struct Fold {
     /// Where the coder has the view's keys, and their dictionaries.
     places: Option<Vec<usize>>,
     dictionaries: Dictionaries,
-    table: GroupTable,
+    commons: Arc<Commons>,
+    worker: usize,
+    /// Barriers that came by.
+    epoch: u64,
+    /// `None` while there is nothing in it.
+    table: Option<Table>,
+    /// Keys are folded by their codes, as far as is known: a common table changes behind one's back.
+    packed: bool,
 }
 
 impl Fold {
@@ -42,9 +50,10 @@ impl Fold {
         coder: Arc<KeyCoder>,
         places: Option<Vec<usize>>,
         dictionaries: Dictionaries,
+        commons: Arc<Commons>,
+        worker: usize,
     ) -> Self {
-        let table = GroupTable::with(spec.layout.clone(), &dictionaries);
-        Self { spec, coder, places, dictionaries, table }
+        Self { spec, coder, places, dictionaries, commons, worker, epoch: 0, table: None, packed: true }
     }
 
     fn new_table(&self) -> GroupTable {
@@ -85,8 +94,22 @@ impl Fold {
     }
 
     fn fold(&mut self, rows: &Rows, out: &mut Output) -> Result<()> {
+        let mut table = self.table.take().unwrap_or_else(|| {
+            let table = self.new_table();
+            self.packed = table.is_packed();
+            Table::Own(table)
+        });
+        while !self.fold_into(&mut table, rows, out)? {
+            self.packed = false;
+        }
+        self.table = Some(table.grown(&self.commons, self.worker, self.epoch)?);
+        Ok(())
+    }
+
+    /// False, and nothing done, if the table no longer takes codes.
+    fn fold_into(&self, table: &mut Table, rows: &Rows, out: &mut Output) -> Result<bool> {
         let codes = match &self.places {
-            Some(places) if self.table.is_packed() => self.coder.codes(rows, places)?,
+            Some(places) if self.packed => self.coder.codes(rows, places)?,
             _ => None,
         };
         let layout = self.spec.layout.clone();
@@ -96,7 +119,6 @@ impl Fold {
         let expressions: Vec<&dyn Expression> =
             arguments.chain(masks).chain(keys).map(AsRef::as_ref).collect();
         let (values, bad, good) = evaluate(&expressions, &rows.batch)?;
-        self.emit_bad(rows, bad, out);
         let codes = match (codes, &good) {
             (Some(codes), Some(good)) => Some(codes.iter().map(|c| Arc::new(c.take(good))).collect()),
             (codes, _) => codes,
@@ -105,13 +127,16 @@ impl Fold {
         let (arguments, rest) = values.split_at(layout.values.len());
         let (masks, keys) = rest.split_at(layout.masks.len());
         let masks = masks.iter().map(truth).collect::<Result<Vec<_>>>()?;
-        match codes {
-            Some(codes) => self.table.fold(count, Keys::Codes(&codes), arguments, &masks),
-            None => {
-                let keys = keys.iter().map(plain).collect::<Result<Vec<ArrayRef>>>()?;
-                self.table.fold(count, Keys::Columns(&keys), arguments, &masks)
-            }
+        let keys = keys.iter().map(plain).collect::<Result<Vec<ArrayRef>>>()?;
+        let folded = table.with(|table| match &codes {
+            Some(_) if !table.is_packed() => Ok(false),
+            Some(codes) => table.fold(count, Keys::Codes(codes), arguments, &masks).map(|()| true),
+            None => table.fold(count, Keys::Columns(&keys), arguments, &masks).map(|()| true),
+        })?;
+        if folded {
+            self.emit_bad(rows, bad, out);
         }
+        Ok(folded)
     }
 }
 
@@ -135,15 +160,14 @@ impl Operator for Fold {
     }
 
     fn barrier(&mut self, out: &mut Output) -> Result<()> {
-        if !self.table.is_empty() {
-            let next = self.new_table();
-            let table = Box::new(std::mem::replace(&mut self.table, next));
-            out.emissions.push(Emission::Groups { view: self.spec.id, table });
+        self.epoch += 1;
+        if let Some(table) = self.table.take().and_then(Table::leave) {
+            out.emissions.push(Emission::Groups { view: self.spec.id, table: Box::new(table) });
         }
         Ok(())
     }
 
     fn bytes(&self) -> usize {
-        self.table.bytes()
+        self.table.as_ref().map_or(0, Table::bytes)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Emission;
+use super::common::Commons;
 use super::decode::Decode;
 use super::fold::{Fold, FoldSpec};
 use super::keep::Keep;
@@ -28,6 +29,8 @@ pub struct GraphSpec {
     keys: Arc<KeyColumns>,
     /// For each view, where its keys are among the key columns.
     places: Vec<Option<Vec<usize>>>,
+    /// For each view, the tables that workers share.
+    commons: Vec<Arc<Commons>>,
 }
 
 impl GraphSpec {
@@ -36,7 +39,8 @@ impl GraphSpec {
         let mut keys = KeyColumns::default();
         let places = definitions.iter().map(|view| keys.add(view)).collect();
         let feeds = lattice(&definitions);
-        Self { definition, views, feeds, keeps_rows, keys: Arc::new(keys), places }
+        let commons = views.iter().map(|_| Arc::default()).collect();
+        Self { definition, views, feeds, keeps_rows, keys: Arc::new(keys), places, commons }
     }
 
     /// The dictionaries of view `i`, which all tables of the pipeline share.
@@ -91,8 +95,8 @@ struct Node {
 }
 
 impl Graph {
-    /// decode → project → fold, for each view that sees events, and keep.
-    pub fn new(spec: &GraphSpec, decoder: Box<dyn Decoder>) -> Self {
+    /// decode → project → fold, for each view that sees events, and keep; for the worker of that number.
+    pub fn new(spec: &GraphSpec, worker: usize, decoder: Box<dyn Decoder>) -> Self {
         let mut graph = Self { nodes: Vec::new(), top: 0, rows: 0 };
         let mut above = graph.add(None, "decode", Box::new(Decode { decoder }));
         if let Some(project) = Project::new(&spec.definition) {
@@ -106,7 +110,8 @@ impl Graph {
         for (i, view) in spec.views.iter().enumerate().filter(|(i, _)| spec.feeds[*i] == Feed::Events) {
             let name = format!("fold {}", view.definition.name);
             let (places, dictionaries) = (spec.places[i].clone(), spec.dictionaries(i));
-            let fold = Fold::new(view.clone(), coder.clone(), places, dictionaries);
+            let commons = spec.commons[i].clone();
+            let fold = Fold::new(view.clone(), coder.clone(), places, dictionaries, commons, worker);
             graph.add(Some(above), name, Box::new(fold));
         }
         graph

@@ -1,7 +1,7 @@
 //! The operator graph of one worker, and the edge that leaves it.
 //!
 //! A worker's operators form a tree and run on one thread, so a batch passes from one to the next by a
-//! call: no queue, no lock, no copy. What an epoch produces (group tables, kept rows, bad rows) leaves
+//! call: no queue, no copy, and no lock but that of a large table. What an epoch produces (group tables, kept rows, bad rows) leaves
 //! the graph as an [`Emission`] on a bounded channel to the pipeline's committer; when the committer
 //! falls behind, the worker blocks there, stops polling, and the source's own flow control does the rest.
 //!
@@ -10,6 +10,7 @@
 //!   after it. The emissions of an epoch come before its [`Emission::Barrier`].
 //! - A row is folded into every view of the graph or is in an error row, never neither.
 
+mod common;
 mod decode;
 mod emission;
 mod evaluate;
@@ -27,4 +28,4 @@ pub use fold::FoldSpec;
 pub use graph::{Graph, GraphSpec};
 pub use key::KeyColumns;
 pub use operator::Metrics;
-pub use worker::{Control, Worker, WorkerSpec, divide};
+pub use worker::{Control, Load, Worker, WorkerSpec, divide};

@@ -27,6 +27,15 @@ pub enum Control {
     Stop,
 }
 
+/// What the workers of a pipeline have in hand, all together.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Splits that are read.
+    pub splits: AtomicUsize,
+    /// Bytes of state.
+    pub bytes: AtomicUsize,
+}
+
 /// What a worker is made of.
 pub struct WorkerSpec {
     pub number: usize,
@@ -40,6 +49,7 @@ pub struct WorkerSpec {
     /// State bytes of one worker at most; divided by all workers of the process that run now.
     pub fold_bytes: usize,
     pub workers: Arc<AtomicUsize>,
+    pub load: Arc<Load>,
     pub skips_gaps: bool,
     pub read: Arc<Metrics>,
     pub exchange: Arc<Metrics>,
@@ -50,13 +60,15 @@ pub struct Worker {
     spec: WorkerSpec,
     open: BTreeSet<SplitId>,
     barrier: Barrier,
+    /// Bytes of state when they were last looked at.
+    bytes: usize,
     full: bool,
 }
 
 impl Worker {
     pub fn new(spec: WorkerSpec) -> Self {
         spec.workers.fetch_add(1, Ordering::Relaxed);
-        Self { spec, open: BTreeSet::new(), barrier: Barrier::default(), full: false }
+        Self { spec, open: BTreeSet::new(), barrier: Barrier::default(), bytes: 0, full: false }
     }
 
     /// Runs until told to stop. An error is the last emission.
@@ -82,7 +94,7 @@ impl Worker {
             let polled = self.spec.reader.poll(POLL_ROWS, POLL_TIMEOUT)?;
             self.spec.read.add(0, micros(start), 0);
             self.handle(polled)?;
-            if self.spec.graph.bytes() > self.limit() {
+            if self.weigh() > self.limit() {
                 self.full = true;
                 self.send(Emission::Full)?;
             }
@@ -123,8 +135,17 @@ impl Worker {
 
     fn assign(&mut self, split: &Split, from: i64) -> Result<()> {
         self.spec.reader.assign(split, from)?;
-        self.open.insert(split.id.clone());
+        if self.open.insert(split.id.clone()) {
+            self.spec.load.splits.fetch_add(1, Ordering::AcqRel);
+        }
         Ok(())
+    }
+
+    /// Bytes of this worker's state, which become part of the load.
+    fn weigh(&mut self) -> usize {
+        let before = std::mem::replace(&mut self.bytes, self.spec.graph.bytes());
+        self.spec.load.bytes.fetch_add(self.bytes.wrapping_sub(before), Ordering::Relaxed);
+        self.bytes
     }
 
     fn handle(&mut self, polled: Poll) -> Result<()> {
@@ -149,13 +170,11 @@ impl Worker {
                 ))
             }
             Poll::Finished(split) => {
-                self.open.remove(&split);
+                let was_open = self.open.remove(&split);
                 self.barrier.finished.push(split);
-                if self.open.is_empty() && self.queue().is_empty() {
-                    self.send(Emission::Idle)
-                } else {
-                    Ok(())
-                }
+                // One that another worker has just taken from the queue may be missed: one more epoch then.
+                let last = was_open && self.spec.load.splits.fetch_sub(1, Ordering::AcqRel) == 1;
+                if last && self.queue().is_empty() { self.send(Emission::Idle) } else { Ok(()) }
             }
         }
     }
@@ -163,6 +182,7 @@ impl Worker {
     /// Ends the epoch: what belongs to it, then the barrier.
     fn close(&mut self, epoch: u64) -> Result<()> {
         let emissions = self.spec.graph.barrier()?;
+        self.weigh();
         emissions.into_iter().try_for_each(|e| self.send(e))?;
         let mut barrier = std::mem::take(&mut self.barrier);
         barrier.epoch = epoch;

@@ -1,72 +1,120 @@
 //! The order of groups by their keys' codes: as few bits as tell them apart, sorted by radix.
 
+use std::ops::Range;
+
 use super::part::Codes;
 
 /// Bits that one pass of the radix sort looks at.
 const DIGIT_BITS: u32 = 11;
+/// Groups whose codes are looked at together.
+const CHUNK_GROUPS: usize = 4096;
 
-/// What a group is compared by.
-type Code<'c> = Box<dyn Fn(usize) -> u64 + 'c>;
+/// A part of what groups are compared by, which is the more significant the earlier it stands.
+#[derive(Clone, Copy)]
+struct Digit {
+    least: u64,
+    greatest: u64,
+}
+
+impl Digit {
+    const NONE: Self = Self { least: u64::MAX, greatest: 0 };
+
+    fn bits(self) -> u32 {
+        64 - self.greatest.saturating_sub(self.least).leading_zeros()
+    }
+}
 
 /// The numbers of the groups in the order of their keys: by the first column, then the second, and so on.
-/// Within a column the order is that of the codes, NULL first.
-pub fn order(columns: &[Codes], groups: usize) -> Vec<u32> {
-    let mut digits: Vec<(u64, u64, Code<'_>)> = Vec::new();
-    for codes in columns {
-        if let Some(valid) = &codes.valid {
-            digits.push((0, 1, Box::new(|i| u64::from(valid.is_valid(i)))));
-        }
-        let least = codes.values.iter().copied().min().unwrap_or_default();
-        let greatest = codes.values.iter().copied().max().unwrap_or_default();
-        digits.push((least, greatest, Box::new(|i| codes.values[i])));
-    }
-    let bits = |least: u64, greatest: u64| 64 - (greatest - least).leading_zeros();
-    let total: u32 = digits.iter().map(|(least, greatest, _)| bits(*least, *greatest)).sum();
-    if total <= 64 {
-        let mut keys: Vec<(u64, u32)> = (0..groups as u32).map(|g| (0, g)).collect();
-        for (least, greatest, code) in &digits {
-            let bits = bits(*least, *greatest);
-            if bits > 0 {
-                for (key, g) in &mut keys {
-                    let code = code(*g as usize) - least;
-                    *key = if bits == 64 { code } else { (*key << bits) | code };
-                }
+/// Within a column the order is that of the codes, NULL first. `codes` gives those of some groups' keys, by
+/// column; it is asked twice.
+pub fn order(groups: usize, codes: impl Fn(Range<usize>) -> Vec<Codes>) -> Vec<u32> {
+    let chunks = || (0..groups).step_by(CHUNK_GROUPS).map(|start| start..groups.min(start + CHUNK_GROUPS));
+    let mut digits: Vec<Digit> = Vec::new();
+    for chunk in chunks() {
+        let codes = codes(chunk);
+        digits.resize(codes.len() * 2, Digit::NONE);
+        for (digits, codes) in digits.chunks_exact_mut(2).zip(&codes) {
+            let valid = codes.valid.as_ref().map_or(0, |valid| valid.len() - valid.null_count()) as u64;
+            let all = if codes.valid.is_some() { codes.values.len() as u64 } else { 0 };
+            digits[0].least = digits[0].least.min(u64::from(valid == all));
+            digits[0].greatest = digits[0].greatest.max(u64::from(valid > 0));
+            for &code in &codes.values {
+                digits[1].least = digits[1].least.min(code);
+                digits[1].greatest = digits[1].greatest.max(code);
             }
         }
-        return radix(keys, total);
     }
-    let mut order: Vec<u32> = (0..groups as u32).collect();
+    let bits: u32 = digits.iter().map(|digit| digit.bits()).sum();
+    // What is packed for a group, in the order of the groups.
+    let pack = |put: &mut dyn FnMut(u64)| {
+        let mut keys = Vec::new();
+        for chunk in chunks() {
+            keys.clear();
+            keys.resize(chunk.len(), 0_u64);
+            for (digits, codes) in digits.chunks_exact(2).zip(codes(chunk)) {
+                if let (1, Some(valid)) = (digits[0].bits(), &codes.valid) {
+                    keys.iter_mut().zip(valid).for_each(|(key, v)| *key = (*key << 1) | u64::from(v));
+                }
+                let (bits, least) = (digits[1].bits(), digits[1].least);
+                match bits {
+                    0 => {}
+                    64 => keys.copy_from_slice(&codes.values),
+                    _ => {
+                        let pairs = keys.iter_mut().zip(&codes.values);
+                        pairs.for_each(|(key, code)| *key = (*key << bits) | (code - least));
+                    }
+                }
+            }
+            keys.iter().for_each(|&key| put(key));
+        }
+    };
+    if bits <= 32 {
+        let mut keys: Vec<u64> = Vec::with_capacity(groups);
+        pack(&mut |key| keys.push((key << 32) | keys.len() as u64));
+        return radix(keys, bits, |entry| entry >> 32).into_iter().map(|entry| entry as u32).collect();
+    }
+    if bits <= 64 {
+        let mut keys: Vec<(u64, u32)> = Vec::with_capacity(groups);
+        pack(&mut |key| keys.push((key, keys.len() as u32)));
+        return radix(keys, bits, |(key, _)| key).into_iter().map(|(_, group)| group).collect();
+    }
+    let codes = codes(0..groups);
+    let side = |codes: &Codes, i: usize| {
+        (codes.valid.as_ref().is_none_or(|valid| valid.is_valid(i)), codes.values[i])
+    };
     let compare = |a: usize, b: usize| {
-        let sides = digits.iter().map(|(_, _, code)| code(a).cmp(&code(b)));
+        let sides = codes.iter().map(|codes| side(codes, a).cmp(&side(codes, b)));
         sides.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
     };
+    let mut order: Vec<u32> = (0..groups as u32).collect();
     order.sort_unstable_by(|&a, &b| compare(a as usize, b as usize));
     order
 }
 
-fn radix(mut keys: Vec<(u64, u32)>, bits: u32) -> Vec<u32> {
+/// Sorts entries by the lower bits of their keys.
+fn radix<T: Copy + Default + Ord>(mut entries: Vec<T>, bits: u32, key: impl Fn(T) -> u64) -> Vec<T> {
     // For few keys the counting costs more than comparing.
-    if keys.len() < 1 << DIGIT_BITS {
-        keys.sort_unstable();
-    } else {
-        let mut other = vec![(0, 0); keys.len()];
-        for shift in (0..bits).step_by(DIGIT_BITS as usize) {
-            let digit = |key: u64| (key >> shift) as usize & ((1 << DIGIT_BITS) - 1);
-            let mut starts = vec![0_usize; 1 << DIGIT_BITS];
-            keys.iter().for_each(|(key, _)| starts[digit(*key)] += 1);
-            let mut sum = 0;
-            for start in &mut starts {
-                sum += std::mem::replace(start, sum);
-            }
-            for &entry in &keys {
-                let start = &mut starts[digit(entry.0)];
-                other[*start] = entry;
-                *start += 1;
-            }
-            std::mem::swap(&mut keys, &mut other);
-        }
+    if entries.len() < 1 << DIGIT_BITS {
+        entries.sort_unstable();
+        return entries;
     }
-    keys.into_iter().map(|(_, group)| group).collect()
+    let mut other = vec![T::default(); entries.len()];
+    for shift in (0..bits).step_by(DIGIT_BITS as usize) {
+        let digit = |entry: T| (key(entry) >> shift) as usize & ((1 << DIGIT_BITS) - 1);
+        let mut starts = vec![0_usize; 1 << DIGIT_BITS];
+        entries.iter().for_each(|&entry| starts[digit(entry)] += 1);
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += std::mem::replace(start, sum);
+        }
+        for &entry in &entries {
+            let start = &mut starts[digit(entry)];
+            other[*start] = entry;
+            *start += 1;
+        }
+        std::mem::swap(&mut entries, &mut other);
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -91,7 +139,11 @@ mod tests {
                 },
                 Codes { values: rows.iter().map(|r| r.3).collect(), valid: None },
             ];
-            let order = order(&columns, rows.len());
+            let some = |range: Range<usize>| {
+                let range: Vec<u32> = range.map(|i| i as u32).collect();
+                columns.iter().map(|codes| codes.take(&range)).collect()
+            };
+            let order = order(rows.len(), some);
             prop_assert_eq!(order.len(), rows.len());
             let sorted: Vec<_> = order.iter().map(|&g| key(&rows[g as usize])).collect();
             prop_assert!(sorted.is_sorted());

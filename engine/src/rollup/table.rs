@@ -29,6 +29,9 @@ pub const BLOCK_ROWS: usize = 8192;
 /// Rows that go through a table at once: what they touch stays in the cache from one pass to the next.
 const CHUNK_ROWS: usize = 2048;
 
+/// Bytes for each group that sorting packed keys needs at most, in most cases.
+const ORDER_BYTES: usize = 36;
+
 /// For each key column, the dictionary of its texts if it has one.
 pub type Dictionaries = Vec<Option<Arc<Dictionary>>>;
 
@@ -138,10 +141,10 @@ impl GroupTable {
     pub fn bytes(&self) -> usize {
         let (keys, order) = match &self.keys {
             KeyStore::None => (0, 0),
-            KeyStore::Packed { packing, coders, dense } => {
+            KeyStore::Packed { coders, dense, .. } => {
                 let coders = coders.iter().flatten().map(TextCoder::bytes).sum::<usize>();
                 let cells = dense.as_ref().map_or(0, Dense::bytes);
-                (coders + cells, packing.words() * 8 + 32)
+                (coders + cells, ORDER_BYTES)
             }
             KeyStore::Bytes { bytes, ends, .. } => (bytes.capacity() + ends.capacity() * 8, 32),
         };

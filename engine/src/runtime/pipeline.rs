@@ -16,7 +16,7 @@ use crate::checkpoint::Stage;
 use crate::clock;
 use crate::connector::{Gap, Source, Split, SplitId};
 use crate::dataflow::{
-    Barrier, Control, Emission, Graph, GraphSpec, Metrics, ViewError, Worker, WorkerSpec, divide,
+    Barrier, Control, Emission, Graph, GraphSpec, Load, Metrics, ViewError, Worker, WorkerSpec, divide,
 };
 use crate::error::{Error, Kind, Result};
 use crate::lsm::{Change, ErrorRow, GapRecord, RunWriter, SplitRecord, Store, Version};
@@ -32,6 +32,8 @@ const BAD_BYTES_MAX: usize = 4 << 20;
 
 /// In a replay, an epoch lasts so many times as long as it took to close the one before, and at most this.
 const REPLAY_COMMIT_SHARE: u32 = 10;
+/// A guess at what closing takes, for an epoch that is larger than the last.
+const COMMIT_TIME_A_MEGABYTE: Duration = Duration::from_millis(3);
 const REPLAY_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// The longest wait for a worker's barrier without a look at whether the engine stops.
@@ -116,8 +118,9 @@ impl Pipeline {
         let mut workers = Vec::new();
         let commit = Metrics::new("commit");
         let wanted = spec.graph.wanted();
+        let load: Arc<Load> = Arc::default();
         for number in 0..spec.workers {
-            let graph = Graph::new(&spec.graph, spec.source.decoder(&wanted)?);
+            let graph = Graph::new(&spec.graph, number, spec.source.decoder(&wanted)?);
             let (read, exchange) = (Metrics::new("read"), Metrics::new("exchange"));
             let mut all = vec![read.clone()];
             all.extend(graph.metrics());
@@ -133,6 +136,7 @@ impl Pipeline {
                 out: out.clone(),
                 fold_bytes: spec.fold_bytes,
                 workers: spec.worker_count.clone(),
+                load: load.clone(),
                 skips_gaps: spec.source.skips_gaps(),
                 read,
                 exchange,
@@ -156,6 +160,7 @@ impl Pipeline {
             emissions,
             commands,
             commit,
+            load,
             abandon: abandon.clone(),
             spec,
         };
@@ -205,6 +210,7 @@ struct Committer {
     emissions: Receiver<(usize, Emission)>,
     commands: Receiver<Command>,
     commit: Arc<Metrics>,
+    load: Arc<Load>,
     abandon: Arc<AtomicBool>,
     epoch: u64,
     last: Instant,
@@ -283,8 +289,8 @@ impl Committer {
 
     /// Takes emissions until the epoch should close; true if the pipeline is to stop behind it.
     fn wait_until_due<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<bool> {
-        let deadline = self.last + self.interval();
         loop {
+            let deadline = self.last + self.interval();
             while let Ok(command) = self.commands.try_recv() {
                 if self.obey(command, open) {
                     return Ok(true);
@@ -312,8 +318,13 @@ impl Committer {
     /// The time between epochs. Where history is replayed nobody waits for the newest event, so there an
     /// epoch is as long as keeps the cost of closing it small.
     fn interval(&self) -> Duration {
-        let longer = (self.commit_time * REPLAY_COMMIT_SHARE).min(REPLAY_INTERVAL_MAX);
-        if self.spec.source.is_bounded() { self.spec.interval.max(longer) } else { self.spec.interval }
+        if !self.spec.source.is_bounded() {
+            return self.spec.interval;
+        }
+        let megabytes = self.load.bytes.load(Ordering::Relaxed) >> 20;
+        let expected = COMMIT_TIME_A_MEGABYTE * u32::try_from(megabytes).unwrap_or(u32::MAX);
+        let longer = self.commit_time.max(expected) * REPLAY_COMMIT_SHARE;
+        self.spec.interval.max(longer.min(REPLAY_INTERVAL_MAX))
     }
 
     /// True: stop.

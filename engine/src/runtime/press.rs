@@ -1,47 +1,61 @@
-//! The groups of an epoch, pressed into blocks: the workers' tables merged, the views that no event feeds
-//! derived from those that events do, all of it sorted and encoded. Several threads, one view and what
-//! hangs on it at a time.
+//! The groups of an epoch, pressed into blocks: the workers' tables merged, sorted and encoded, and the views
+//! that no event feeds derived from those that events do. One level of the lattice after the other, each by
+//! several threads: first they take whole tables to merge and sort, then stretches of blocks to encode.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock;
 use crate::dataflow::GraphSpec;
 use crate::error::{Error, Result};
 use crate::lsm::Block;
-use crate::rollup::{BLOCK_ROWS, Derivation, Feed, GroupTable};
+use crate::rollup::{Derivation, Drain, Feed, GroupTable};
+
+/// Blocks that a thread encodes one after the other. What they hold of a coarser view's keys is found in the
+/// cache.
+const STRETCH_BLOCKS: usize = 16;
 
 /// The blocks of each view, by its place in the graph's list.
 pub type Pressed = BTreeMap<usize, Vec<Block>>;
 
+/// Tables of the same view, by its place.
+type Tables = BTreeMap<usize, Vec<GroupTable>>;
+
 /// Presses the tables of the views that saw events, given by their ids.
 pub fn press(graph: &GraphSpec, groups: BTreeMap<u32, Vec<GroupTable>>, threads: usize) -> Result<Pressed> {
-    let mut roots = Vec::with_capacity(groups.len());
+    let mut level = Tables::new();
     for (id, tables) in groups {
         let place = graph.views.iter().position(|v| v.id == id);
         let place = place.ok_or_else(|| {
             Error::corrupt(format!("groups of view {id}, which the pipeline does not feed"))
         })?;
-        roots.push((place, tables));
+        level.insert(place, tables);
     }
+    let mut pressed = Pressed::new();
+    while !level.is_empty() {
+        let sorted = sort(level, threads)?;
+        level = encode(graph, sorted, threads, &mut pressed)?;
+    }
+    Ok(pressed)
+}
+
+/// Merges and sorts the tables of each view.
+fn sort(level: Tables, threads: usize) -> Result<Vec<(usize, Drain)>> {
+    let mut waiting: Vec<_> = level.into_iter().collect();
     // The largest first, so that no thread is left with it at the end.
-    roots.sort_by_key(|(_, tables)| tables.iter().map(GroupTable::len).sum::<usize>());
-    let threads = threads.clamp(1, roots.len().max(1));
-    let (roots, pressed) = (Mutex::new(roots), Mutex::new(Pressed::new()));
+    waiting.sort_by_key(|(_, tables)| tables.iter().map(GroupTable::len).sum::<usize>());
+    let threads = threads.clamp(1, waiting.len());
+    let (waiting, sorted) = (Mutex::new(waiting), Mutex::new(Vec::new()));
     clock::in_parallel(threads, || {
-        loop {
-            let next = roots.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((place, tables)) = next else {
-                return Ok(());
-            };
-            let mut blocks = Pressed::new();
+        while let Some((place, tables)) = take(&waiting) {
             if let Some(table) = merge(tables)? {
-                press_view(graph, place, table, &mut blocks)?;
+                put(&sorted, [(place, table.drain())]);
             }
-            pressed.lock().unwrap_or_else(PoisonError::into_inner).append(&mut blocks);
         }
+        Ok(())
     })?;
-    Ok(pressed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(sorted.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// One table of all workers' groups.
@@ -54,26 +68,74 @@ fn merge(mut tables: Vec<GroupTable>) -> Result<Option<GroupTable>> {
     Ok(Some(all))
 }
 
-/// Encodes a view's groups, and derives the views that it feeds.
-fn press_view(graph: &GraphSpec, place: usize, table: GroupTable, pressed: &mut Pressed) -> Result<()> {
-    let mut fed: Vec<(usize, &Derivation, GroupTable)> = (graph.feeds.iter().enumerate())
+/// Encodes sorted views; the answer is what their groups are for the views that they feed.
+fn encode(
+    graph: &GraphSpec,
+    sorted: Vec<(usize, Drain)>,
+    threads: usize,
+    pressed: &mut Pressed,
+) -> Result<Tables> {
+    let stretches = sorted.iter().flat_map(|(place, drain)| {
+        let starts = (0..drain.blocks()).step_by(STRETCH_BLOCKS);
+        starts.map(move |start| (*place, drain, start..drain.blocks().min(start + STRETCH_BLOCKS)))
+    });
+    let stretches: Vec<_> = stretches.collect();
+    let threads = threads.clamp(1, stretches.len().max(1));
+    let (waiting, encoded, fed) = (Mutex::new(stretches), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    clock::in_parallel(threads, || {
+        let mut tables = BTreeMap::new();
+        while let Some((place, drain, range)) = take(&waiting) {
+            let blocks = stretch(graph, place, drain, range.clone(), &mut tables)?;
+            put(&encoded, [((place, range.start), blocks)]);
+        }
+        put(&fed, tables);
+        Ok(())
+    })?;
+    let mut encoded = encoded.into_inner().unwrap_or_else(PoisonError::into_inner);
+    encoded.sort_unstable_by_key(|(at, _)| *at);
+    for ((place, _), blocks) in encoded {
+        pressed.entry(place).or_default().extend(blocks);
+    }
+    let mut level = Tables::new();
+    for (to, table) in fed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        level.entry(to).or_default().push(table);
+    }
+    Ok(level)
+}
+
+/// Encodes some blocks of a view, and merges their groups into those of the views that it feeds.
+fn stretch(
+    graph: &GraphSpec,
+    place: usize,
+    drain: &Drain,
+    range: Range<usize>,
+    tables: &mut BTreeMap<usize, GroupTable>,
+) -> Result<Vec<Block>> {
+    let layout = &graph.views[place].layout;
+    let fed: Vec<(usize, &Derivation)> = (graph.feeds.iter().enumerate())
         .filter_map(|(to, feed)| match feed {
-            Feed::View(derivation) if derivation.from == place => {
-                let layout = graph.views[to].layout.clone();
-                Some((to, derivation, GroupTable::with(layout, &graph.dictionaries(to))))
-            }
+            Feed::View(derivation) if derivation.from == place => Some((to, derivation)),
             _ => None,
         })
         .collect();
-    let layout = &graph.views[place].layout;
-    let mut blocks = Vec::with_capacity(table.len() / BLOCK_ROWS + 1);
-    for batch in table.drain() {
-        let batch = batch?;
-        for (_, derivation, table) in &mut fed {
+    let mut blocks = Vec::with_capacity(range.len());
+    for i in range {
+        let batch = drain.block(i)?;
+        for &(to, derivation) in &fed {
+            let table = tables
+                .entry(to)
+                .or_insert_with(|| GroupTable::with(graph.views[to].layout.clone(), &graph.dictionaries(to)));
             table.derive(&batch, layout, derivation)?;
         }
         blocks.push(Block::sorted(&batch, layout)?);
     }
-    pressed.insert(place, blocks);
-    fed.into_iter().try_for_each(|(to, _, table)| press_view(graph, to, table, pressed))
+    Ok(blocks)
+}
+
+fn take<T>(waiting: &Mutex<Vec<T>>) -> Option<T> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+fn put<T>(done: &Mutex<Vec<T>>, more: impl IntoIterator<Item = T>) {
+    done.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
 }

@@ -7,10 +7,11 @@ use arrow::array::RecordBatch;
 use super::{BLOCK_ROWS, GroupTable, KeyStore, key_at};
 use crate::error::Result;
 use crate::rollup::dense::Dense;
-use crate::rollup::{Codes, TextCoder, sort};
+use crate::rollup::packing::Packing;
+use crate::rollup::{TextCoder, sort};
 
 impl GroupTable {
-    /// All groups as state batches of at most [`BLOCK_ROWS`], sorted by key.
+    /// All groups as state batches, sorted by key.
     pub fn drain(self) -> Drain {
         let sorted = self.sorted();
         Drain { sorted, table: self, next: 0 }
@@ -36,26 +37,30 @@ impl GroupTable {
     fn sorted(&self) -> Sorted {
         match &self.keys {
             KeyStore::None => Sorted { order: (0..self.len() as u32).collect(), ..Sorted::default() },
-            KeyStore::Packed { coders, .. } => self.sorted_words(coders),
+            KeyStore::Packed { packing, coders, .. } => self.sorted_words(packing, coders),
             KeyStore::Bytes { bytes, ends, .. } => {
                 Sorted { order: sorted_bytes(bytes, ends), ..Sorted::default() }
             }
         }
     }
 
-    fn sorted_words(&self, coders: &[Option<TextCoder>]) -> Sorted {
-        let codes = self.codes();
-        let ranked = codes.iter().zip(coders).map(|(codes, coder)| match coder {
-            None => codes.clone(),
-            Some(coder) => {
-                let ranks = coder.dictionary().ranks();
-                let values = codes.values.iter().map(|&c| u64::from(ranks[c as usize])).collect();
-                Codes { values, valid: None }
-            }
+    fn sorted_words(&self, packing: &Packing, coders: &[Option<TextCoder>]) -> Sorted {
+        let coded = |coder: &Option<TextCoder>| coder.as_ref().map(|c| c.dictionary().clone());
+        let dictionaries: Vec<_> = coders.iter().map(coded).collect();
+        let ranks: Vec<_> = dictionaries.iter().map(|d| d.as_ref().map(|d| d.ranks())).collect();
+        let order = sort::order(self.len(), |groups| {
+            let keys = groups.map(|group| self.groups.key_of(group as u32));
+            let codes = ranks.iter().enumerate().map(|(i, ranks)| {
+                let mut codes = packing.unpack(i, keys.clone());
+                if let Some(ranks) = ranks {
+                    codes.values.iter_mut().for_each(|code| *code = u64::from(ranks[*code as usize]));
+                }
+                codes
+            });
+            codes.collect()
         });
-        let order = sort::order(&ranked.collect::<Vec<_>>(), self.len());
-        let texts = coders.iter().map(|c| c.as_ref().map(|c| c.dictionary().texts()).unwrap_or_default());
-        Sorted { order, codes, texts: texts.collect() }
+        let texts = dictionaries.iter().map(|d| d.as_ref().map(|d| d.texts()).unwrap_or_default());
+        Sorted { order, texts: texts.collect() }
     }
 
     /// The groups from `start` to `end` in their order.
@@ -65,9 +70,10 @@ impl GroupTable {
         match &self.keys {
             KeyStore::None => {}
             KeyStore::Packed { packing, .. } => {
-                for (i, (part, codes)) in packing.parts().zip(&sorted.codes).enumerate() {
-                    let data_type = &self.layout.keys.types()[i];
-                    columns.push(part.decode(&codes.take(order), data_type, &sorted.texts[i]));
+                let keys = order.iter().map(|&group| self.groups.key_of(group));
+                for (i, part) in packing.parts().enumerate() {
+                    let (codes, data_type) = (packing.unpack(i, keys.clone()), &self.layout.keys.types()[i]);
+                    columns.push(part.decode(&codes, data_type, &sorted.texts[i]));
                 }
             }
             KeyStore::Bytes { bytes, ends, .. } => {
@@ -99,32 +105,40 @@ fn sorted_bytes(bytes: &[u8], ends: &[usize]) -> Vec<u32> {
     order.into_iter().map(|(_, g)| g).collect()
 }
 
-/// Groups in order, and what their packed keys stand for.
+/// Groups in order.
 #[derive(Default)]
 struct Sorted {
     order: Vec<u32>,
-    /// For each key column, the codes of all groups by number, and the texts of its dictionary.
-    codes: Vec<Codes>,
+    /// For each key column that is packed, the texts of its dictionary.
     texts: Vec<Vec<Arc<str>>>,
 }
 
-/// The groups of a table, in key order.
+/// The groups of a table, in key order, as blocks of at most [`BLOCK_ROWS`].
 pub struct Drain {
     table: GroupTable,
     sorted: Sorted,
     next: usize,
 }
 
+impl Drain {
+    /// How many blocks there are.
+    pub fn blocks(&self) -> usize {
+        self.sorted.order.len().div_ceil(BLOCK_ROWS)
+    }
+
+    /// Block `i`.
+    pub fn block(&self, i: usize) -> Result<RecordBatch> {
+        let end = self.sorted.order.len().min((i + 1) * BLOCK_ROWS);
+        self.table.export(&self.sorted, i * BLOCK_ROWS, end)
+    }
+}
+
 impl Iterator for Drain {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = (self.next + BLOCK_ROWS).min(self.sorted.order.len());
-        if self.next == end {
-            return None;
-        }
-        let batch = self.table.export(&self.sorted, self.next, end);
-        self.next = end;
-        Some(batch)
+        let block = (self.next < self.blocks()).then(|| self.block(self.next));
+        self.next += 1;
+        block
     }
 }
