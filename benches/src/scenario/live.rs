@@ -12,6 +12,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -177,9 +178,10 @@ impl Schedule {
                     io::Error::other(format!("{country}: {to} events seen after {from}, {} sent", lane.len()))
                 })?;
                 for event in new.iter().map(|e| u64::from(*e)).filter(|e| *e >= warm_up) {
+                    // An event seen before it was due would be a fault of the clock: 0.
                     let due_us =
                         self.start_us + (u128::from(event) * 1_000_000 / u128::from(self.rate)) as i64;
-                    ages.record(u64::try_from(at_us - due_us).unwrap_or(0));
+                    ages.record(Duration::from_micros(u64::try_from(at_us - due_us).unwrap_or(0)));
                 }
             }
         }

@@ -80,7 +80,7 @@ fn push(events: &SourceHandle, batches: &[RecordBatch], acknowledged: &mut Laten
             for (ticket, since) in receiver {
                 let since: Stopwatch = since;
                 events.wait_for(&[ticket], ACKNOWLEDGED_WITHIN).map_err(io::Error::other)?;
-                acknowledged.record(since.elapsed().as_micros() as u64);
+                acknowledged.record(since.elapsed());
             }
             Ok(())
         });

@@ -13,7 +13,8 @@ use siltstone::Siltstone;
 
 use crate::arena::{Arena, engine};
 use crate::latency::Latency;
-use crate::report::{publish, say};
+use crate::process::{Cost, own};
+use crate::report::{median, publish, say};
 use crate::script::ad;
 use crate::setting::Setting;
 use crate::stopwatch::timed;
@@ -36,8 +37,12 @@ const QUERIES: [(&str, &str); 4] = [
 const ROUNDS: usize = 400;
 const WARM_UP: usize = 40;
 
+/// Forms in which a question is asked; the last two are the peer's.
+const FORMS: [&str; 5] = ["text", "prepared", "wire", "peer_text", "peer_prepared"];
+const PEER_FORMS: usize = 2;
+
 /// The answers to one question in one form.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Asked {
     rows: u64,
     times: Latency,
@@ -45,70 +50,107 @@ struct Asked {
 
 impl Asked {
     fn told(line: &Value) -> Self {
-        Self { rows: line["rows"].as_u64().unwrap_or_default(), times: Latency::told(&line["times_us"]) }
+        Self { rows: line["rows"].as_u64().unwrap_or_default(), times: Latency::told(&line["times_ns"]) }
+    }
+
+    /// Answers of another run.
+    fn add(&mut self, other: Self) {
+        self.rows = other.rows;
+        self.times.add(&other.times);
+    }
+
+    fn p50(&self) -> f64 {
+        self.times.quantile_ms(0.5)
     }
 }
+
+/// For each question, what each form of asking it came to.
+type Answers = Vec<[Asked; FORMS.len()]>;
 
 pub fn measure(setting: &Setting) -> io::Result<()> {
     let arena = Arena::new(setting)?;
     let csv = arena.ads("csv")?;
     let data = arena.path("data");
     arena.run(&data, &ad("csv.sql"), &["-v", &format!("csv={csv}")])?;
-    let questions = json!({ "rounds": ROUNDS, "warm_up": WARM_UP, "sql": Map::from_iter(QUERIES.map(|(n, q)| (n.to_owned(), q.into()))) });
+    let sql: Map<String, Value> =
+        QUERIES.into_iter().map(|(name, sql)| (name.to_owned(), sql.into())).collect();
+    let questions = json!({ "rounds": ROUNDS, "warm_up": WARM_UP, "sql": sql });
     let questions = arena.file("questions.json", &questions.to_string())?;
     let questions = questions.to_string_lossy().into_owned();
 
-    let inside = in_process(&data)?;
-    let wire = over_the_wire(&arena, &data, &questions)?;
-    let (theirs, _) = arena.peer("duckdb_ad.py", &["query", &csv, &questions])?;
-    let peer = engine(&theirs);
-
-    let mut figures = Map::from_iter([("peer".to_owned(), json!({ "name": peer }))]);
-    for ((name, _), (text, prepared)) in QUERIES.iter().zip(&inside) {
-        let wire = Asked::told(&wire[name]);
-        let their = |form: &str| Asked::told(&theirs["answers"][name][form]);
-        let (their_text, their_prepared) = (their("text"), their("prepared"));
-        let all = [text, prepared, &wire, &their_text, &their_prepared];
-        let counts = all.map(|asked| asked.rows);
-        if counts.iter().any(|rows| *rows != counts[0]) {
-            return Err(io::Error::other(format!("{name}: the answers have {counts:?} rows")));
+    let mut answers: Answers = QUERIES.map(|_| Default::default()).to_vec();
+    let (mut peer, mut costs, mut peer_costs) = (String::new(), Vec::new(), Vec::new());
+    for run in 0..setting.runs {
+        let (inside, cost) = own(|| in_process(&data))?;
+        let wire = over_the_wire(&arena, &data, &questions)?;
+        let (theirs, their_cost) = arena.peer("duckdb_ad.py", &["query", &csv, &questions])?;
+        for ((name, _), (all, [text, prepared])) in QUERIES.iter().zip(answers.iter_mut().zip(inside)) {
+            let told = &theirs["answers"][name];
+            let forms = [
+                text,
+                prepared,
+                Asked::told(&wire[name]),
+                Asked::told(&told["text"]),
+                Asked::told(&told["prepared"]),
+            ];
+            let words = FORMS.iter().zip(&forms).map(|(form, asked)| format!("{form} {:.3} ms", asked.p50()));
+            say(&format!("query {name} run {}, p50: {}", run + 1, words.collect::<Vec<_>>().join(", ")));
+            all.iter_mut().zip(forms).for_each(|(all, asked)| all.add(asked));
         }
-        let ratio =
-            |ours: &Asked, theirs: &Asked| theirs.times.quantile_ms(0.5) / ours.times.quantile_ms(0.5);
-        // The peer's quicker form, whichever that is, stands against each of ours.
-        let forms = [&their_text, &their_prepared];
-        let best = forms
-            .into_iter()
-            .min_by(|a, b| a.times.quantile_ms(0.5).total_cmp(&b.times.quantile_ms(0.5)))
-            .expect("there are two");
-        say(&format!("query {name}: text {}; prepared {}; wire {}", text.times, prepared.times, wire.times));
-        say(&format!(
-            "query {name}: {peer} text {}; prepared {}; ratio {:.2}, prepared {:.2}, wire {:.2}",
-            their_text.times,
-            their_prepared.times,
-            ratio(text, best),
-            ratio(prepared, best),
-            ratio(&wire, best)
-        ));
-        let entry = json!({
-            "text": text.times.line(), "prepared": prepared.times.line(), "wire": wire.times.line(),
-            "peer_text": their_text.times.line(), "peer_prepared": their_prepared.times.line(),
-            "ratio": ratio(text, best), "prepared_ratio": ratio(prepared, best), "wire_ratio": ratio(&wire, best),
-        });
-        figures.insert((*name).to_owned(), entry);
+        peer = engine(&theirs);
+        costs.push(cost);
+        // The tables are its memory; making them is not its time.
+        peer_costs.push(Cost { peak_mb: their_cost.peak_mb, ..Cost::told(&theirs["asked"]) });
     }
+    let mut figures = Map::new();
+    for ((name, _), forms) in QUERIES.iter().zip(&answers) {
+        figures.insert((*name).to_owned(), figure(name, forms, &peer)?);
+    }
+    figures.insert("siltstone".to_owned(), used(&costs));
+    figures.insert("peer".to_owned(), used(&peer_costs));
+    figures["peer"]["name"] = peer.into();
     publish("query", setting, Value::Object(figures))
 }
 
+/// One question's latencies, and the ratios of their medians.
+fn figure(name: &str, forms: &[Asked; FORMS.len()], peer: &str) -> io::Result<Value> {
+    let counts = forms.each_ref().map(|asked| asked.rows);
+    if counts.iter().any(|rows| *rows != counts[0]) {
+        return Err(io::Error::other(format!("{name}: the answers have {counts:?} rows")));
+    }
+    let (ours, theirs) = forms.split_at(FORMS.len() - PEER_FORMS);
+    // The peer's quicker form, whichever that is, stands against each of ours.
+    let quickest = theirs.iter().map(Asked::p50).fold(f64::INFINITY, f64::min);
+    let mut figure = Map::new();
+    let mut words = Vec::new();
+    for (form, asked) in FORMS.iter().zip(forms) {
+        figure.insert((*form).to_owned(), asked.times.line());
+        words.push(format!("  {:14}{}", form.replace('_', " "), asked.times));
+    }
+    for ((form, asked), word) in FORMS.iter().zip(ours).zip(&mut words) {
+        let ratio = quickest / asked.p50();
+        figure.insert(format!("{form}_ratio"), ratio.into());
+        *word += &format!(", ratio {ratio:.2}");
+    }
+    say(&format!("query {name}, beside {peer}:\n{}", words.join("\n")));
+    Ok(Value::Object(figure))
+}
+
+/// What asking all questions in process cost, in the middle run.
+fn used(costs: &[Cost]) -> Value {
+    let middle = |field: fn(&Cost) -> f64| median(&costs.iter().map(field).collect::<Vec<_>>());
+    json!({ "cpu_s": middle(|c| c.cpu_s), "peak_mb": middle(|c| c.peak_mb) })
+}
+
 /// Each question as text and prepared.
-fn in_process(data: &Path) -> io::Result<Vec<(Asked, Asked)>> {
+fn in_process(data: &Path) -> io::Result<Vec<[Asked; 2]>> {
     let db = Siltstone::open(data).map_err(io::Error::other)?;
     let mut asked = Vec::new();
     for (name, sql) in QUERIES {
         let failed = |e: siltstone::Error| io::Error::other(format!("{name}: {e}"));
         let text = ask(|| db.query(sql).map_err(failed))?;
         let query = db.prepare(sql).map_err(failed)?;
-        asked.push((text, ask(|| query.query(&[]).map_err(failed))?));
+        asked.push([text, ask(|| query.query(&[]).map_err(failed))?]);
     }
     db.close();
     Ok(asked)
@@ -120,7 +162,7 @@ fn ask(question: impl Fn() -> io::Result<Vec<RecordBatch>>) -> io::Result<Asked>
         let (answer, took) = timed(&question);
         asked.rows = answer?.iter().map(|b| b.num_rows() as u64).sum();
         if round >= WARM_UP {
-            asked.times.record(took.as_micros() as u64);
+            asked.times.record(took);
         }
     }
     Ok(asked)
