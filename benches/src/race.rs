@@ -63,11 +63,6 @@ impl Race {
         say(&text);
         figures
     }
-
-    /// The median of our runs, in seconds.
-    pub fn our_seconds(&self) -> f64 {
-        median(&self.ours.iter().map(|c| c.seconds).collect::<Vec<_>>())
-    }
 }
 
 fn words(name: &str, cost: &Cost) -> String {

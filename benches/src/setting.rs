@@ -17,7 +17,8 @@ pub const FLAGS: &str = "every scenario:
 some:
   --spread             replay: every file spans the whole year, instead of its slice of it
   --keep               replay: the raw events are kept, too
-  --peer flink|none    live: Flink SQL over the same topic [default: none]
+  --peer NAME          live: flink or flink-rocksdb, Flink SQL over the same topic with its state on the heap or
+                       in RocksDB, or none [default: none]
   --seconds N          live: how long events are produced for freshness [default: 10]
   --rate N             live: events a second for freshness, instead of 10 % and 80 % of what was sustained
   --keys N             keys: distinct keys [default: three quarters of the rows]
@@ -36,7 +37,8 @@ pub struct Setting {
     pub out: Option<PathBuf>,
     pub spread: bool,
     pub keep: bool,
-    pub flink: bool,
+    /// Where the state of Flink is, if it is to be the peer.
+    pub flink: Option<&'static str>,
     pub seconds: u64,
     pub rate: Option<u64>,
     pub keys: Option<u64>,
@@ -64,7 +66,7 @@ impl Setting {
             out: None,
             spread: false,
             keep: false,
-            flink: false,
+            flink: None,
             seconds: 10,
             rate: None,
             keys: None,
@@ -111,9 +113,10 @@ impl Setting {
             "--memory" => self.memory = value,
             "--tolerance" => self.tolerance = value.parse().map_err(|e| format!("{flag} {value}: {e}"))?,
             "--peer" => match value.as_str() {
-                "flink" => self.flink = true,
-                "none" => self.flink = false,
-                _ => return Err(format!("--peer {value}: flink or none")),
+                "flink" => self.flink = Some("hashmap"),
+                "flink-rocksdb" => self.flink = Some("rocksdb"),
+                "none" => self.flink = None,
+                _ => return Err(format!("--peer {value}: flink, flink-rocksdb or none")),
             },
             _ => return Err(format!("unknown flag {flag}")),
         }

@@ -1,5 +1,6 @@
 //! What is measured: one module for each scenario.
 
+mod freshness;
 mod json;
 mod keys;
 mod live;
