@@ -35,10 +35,19 @@ pub fn compare(baseline: &Path, new: &Path, tolerance: f64) -> io::Result<bool> 
         let same_machine = old["machine"] == new["machine"];
         let elsewhere = if same_machine { "" } else { " (another machine: ratios only)" };
         say(&format!("{title}: {} → {}{elsewhere}", text(&old["commit"]), text(&new["commit"])));
+        let (peer, new_peer) = (text(&old["peer"]["name"]), text(&new["peer"]["name"]));
+        if peer != new_peer {
+            say(&format!("  the peer was {peer} and is {new_peer}"));
+        }
         let (old, new) = (numbers(old), numbers(new));
         for (name, was) in &old {
             let leaf = name.rsplit('.').next().unwrap_or_default();
-            let Some(is) = new.get(name) else { continue };
+            let Some(is) = new.get(name) else {
+                if is_ratio(leaf) {
+                    say(&format!("  {name:28} {was:9.2} → not measured again"));
+                }
+                continue;
+            };
             if is_ratio(leaf) {
                 let bad = *is < was * (1.0 - tolerance);
                 let mark = if bad { "  WORSE" } else { "" };

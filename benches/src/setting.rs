@@ -24,7 +24,10 @@ some:
   --keys N             keys: distinct keys [default: three quarters of the rows]
   --memory SIZE        keys: memory of both sides, such as 1GiB [default: 1GiB]
 compare:
-  --tolerance X        how much worse a ratio may be [default: 0.15]";
+  --tolerance X        how much worse a ratio may be [default: 0.15]
+
+To compare with a baseline: bench … --out new.jsonl, then bench compare benches/baseline.jsonl new.jsonl.
+To make one: the same with --out benches/baseline.jsonl, on a machine that does nothing else, and commit it.";
 
 /// See the module.
 #[derive(Clone, Debug)]

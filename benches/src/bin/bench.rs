@@ -72,6 +72,10 @@ fn all(setting: &Setting) -> ExitCode {
             Err(e) => return failure(scenario.name, &e),
         }
     }
+    match &setting.out {
+        None => say("\nTo compare with a baseline, keep the lines: --out FILE; see bench help"),
+        Some(out) => say(&format!("\nTo compare: bench compare benches/baseline.jsonl {}", out.display())),
+    }
     ExitCode::SUCCESS
 }
 
