@@ -66,6 +66,9 @@ fn agree(arena: &Arena, theirs: &Value) -> io::Result<()> {
         )
     });
     let ours = arena.ask(&arena.path("data"), &selects.collect::<Vec<_>>().join(" UNION ALL "))?;
+    if ours.len() != theirs.len() {
+        return Err(io::Error::other(format!("{} views here, {} there", ours.len(), theirs.len())));
+    }
     for line in &ours {
         let view = line["view"].as_str().unwrap_or_default();
         for field in ["groups", "events", "bids"] {
