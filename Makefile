@@ -63,10 +63,9 @@ deny: ## dependencies' licences, duplicates and sources, by cargo-deny
 	@command -v cargo-deny > /dev/null || { echo 'missing: cargo-deny; install with: cargo install cargo-deny --locked' >&2; exit 1; }
 	cargo deny check licenses bans sources
 
-bench: need-test build ## ingest and query beside DuckDB in the same run; prints ratios
+bench: need-test build ## beside peers in the same run; prints ratios. `make bench ARGS=help`; docs/benchmarks.md
 	python=$$(.ci/python); \
-	$(bin)/ingest --siltstone $(bin)/siltstone --python "$$python" $(ARGS); \
-	$(bin)/query --siltstone $(bin)/siltstone --python "$$python" $(ARGS)
+	$(bin)/bench --siltstone $(bin)/siltstone --python "$$python" $(ARGS)
 
 need:
 	@.ci/need build

@@ -1,11 +1,19 @@
-//! What a result line carries beside its figures, and how repeated runs become one figure.
+//! Result lines: a scenario's figures with what one must know to judge them, and how repeated runs become one
+//! figure.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::setting::Setting;
+
+/// Something for whoever watches.
+#[allow(clippy::print_stdout, reason = "a benchmark talks to its terminal")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
 
 /// The middle of an odd number of runs; the lower of the two middles of an even number.
 ///
@@ -17,8 +25,20 @@ pub fn median(values: &[f64]) -> f64 {
     sorted[(sorted.len() - 1) / 2]
 }
 
+/// Prints the result line, and adds it to the file that was asked for.
+///
+/// # Errors
+/// If that file cannot be written.
+pub fn publish(scenario: &str, setting: &Setting, figures: Value) -> io::Result<()> {
+    let line = line(scenario, setting, figures);
+    say(&line);
+    let Some(path) = &setting.out else { return Ok(()) };
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    writeln!(file, "{line}")
+}
+
 /// One JSON line: the scenario's figures, and commit, machine, rows and seed.
-pub fn line(scenario: &str, setting: &Setting, figures: Value) -> String {
+fn line(scenario: &str, setting: &Setting, figures: Value) -> String {
     let mut line = json!({
         "scenario": scenario,
         "commit": commit(),
@@ -35,7 +55,10 @@ pub fn line(scenario: &str, setting: &Setting, figures: Value) -> String {
 
 /// The commit that is checked out, marked when files differ from it.
 fn commit() -> String {
-    let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
     let text = output
         .ok()
         .filter(|o| o.status.success())
