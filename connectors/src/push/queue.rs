@@ -12,9 +12,9 @@ use siltstone_engine::clock;
 use siltstone_engine::error::{Error, Kind, Result};
 
 /// Rows that are kept, read or not, before a push waits. One batch larger than this is taken alone.
-const ROWS_MAX: usize = 1 << 20;
+const ROWS_MAX: usize = 1 << 22;
 /// Bytes that are kept before a push waits.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 128 << 20;
 /// How long a push waits for a first reader, or for room, before it gives up.
 const PUSH_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a push waits for another reader after the last one has gone.
@@ -152,6 +152,14 @@ impl Queue {
             }
         }
         self.freed.notify_all();
+    }
+
+    /// A good part of what may be kept was read already, and waits for an epoch.
+    pub(super) fn is_pressed(&self) -> bool {
+        let state = self.lock();
+        let read: usize = state.entries.iter().take_while(|e| e.end() <= state.next).map(|e| e.bytes).sum();
+        read >= BYTES_MAX / 3
+            || state.next - state.entries.front().map_or(state.next, |e| e.start) >= ROWS_MAX as i64 / 3
     }
 
     /// The offset behind the last row, once it is known.

@@ -56,6 +56,10 @@ impl SplitReader for PushReader {
         let progress = vec![(split.clone(), *position)];
         Ok(Poll::Records(Fetch { payload: Payload::Rows { split: split.clone(), offset, batch }, progress }))
     }
+
+    fn is_pressed(&self) -> bool {
+        self.assigned.is_some() && self.queue.is_pressed()
+    }
 }
 
 impl Drop for PushReader {

@@ -34,6 +34,11 @@ pub trait SplitReader: Send {
     /// # Errors
     /// Only what retrying here cannot mend; a broker that is away for a while is [`Poll::Idle`].
     fn poll(&mut self, rows_max: usize, timeout: Duration) -> Result<Poll>;
+
+    /// What it holds until an epoch is durable leaves little room for more: it would be well to close one.
+    fn is_pressed(&self) -> bool {
+        false
+    }
 }
 
 /// What a reader has.

@@ -62,13 +62,23 @@ pub struct Worker {
     barrier: Barrier,
     /// Bytes of state when they were last looked at.
     bytes: usize,
+    /// It waits for its next epoch.
     full: bool,
+    /// Its reader does well to see the next epoch, and this was told.
+    pressed: bool,
 }
 
 impl Worker {
     pub fn new(spec: WorkerSpec) -> Self {
         spec.workers.fetch_add(1, Ordering::Relaxed);
-        Self { spec, open: BTreeSet::new(), barrier: Barrier::default(), bytes: 0, full: false }
+        Self {
+            spec,
+            open: BTreeSet::new(),
+            barrier: Barrier::default(),
+            bytes: 0,
+            full: false,
+            pressed: false,
+        }
     }
 
     /// Runs until told to stop. An error is the last emission.
@@ -96,6 +106,9 @@ impl Worker {
             self.handle(polled)?;
             if self.weigh() > self.limit() {
                 self.full = true;
+                self.send(Emission::Full)?;
+            } else if !self.pressed && self.spec.reader.is_pressed() {
+                self.pressed = true;
                 self.send(Emission::Full)?;
             }
         }
@@ -188,7 +201,7 @@ impl Worker {
         barrier.epoch = epoch;
         barrier.rows = self.spec.graph.take_rows();
         barrier.idle = self.open.is_empty() && self.queue().is_empty();
-        self.full = false;
+        (self.full, self.pressed) = (false, false);
         self.send(Emission::Barrier(barrier))
     }
 

@@ -45,6 +45,17 @@ impl Bounds {
         Self { keys: first.into_iter().chain(ends.into_iter().map(|e| e.last)).collect() }
     }
 
+    /// The keys of the first row and the last, as far as they are kept. `None` where the run does not say.
+    pub(super) fn ends(&self) -> Option<(&[u8], &[u8])> {
+        Some((self.keys.first()?, self.keys.last()?))
+    }
+
+    /// Those of a run of one block.
+    #[cfg(test)]
+    pub(super) fn between(first: &[u8], last: &[u8]) -> Self {
+        Self::of(vec![Some(Ends::new(first, last))])
+    }
+
     /// The keys of those last rows behind which another block follows.
     pub(super) fn inner(&self) -> &[Box<[u8]>] {
         self.keys.get(1..self.keys.len().saturating_sub(1)).unwrap_or_default()

@@ -1,13 +1,17 @@
 //! Which runs to merge: a pure function from the runs there are to a choice.
 //!
-//! Size-tiered: a tier is a factor of [`TIER_FACTOR`] in bytes. When a tier holds [`TIER_RUNS`] runs they
-//! become one, so a relation of `n` runs' bytes has about `TIER_RUNS · log(n)` runs and each byte is
-//! rewritten once for each tier.
+//! Size-tiered: a tier is a factor of [`TIER_FACTOR`] in bytes. When a tier holds [`TIER_RUNS`] runs in which
+//! the same key may stand they become one, so each byte is rewritten once for each tier and a key is looked
+//! for in about `TIER_RUNS · log(n)` runs. Runs beside each other, as events in the order of time make them,
+//! cost a reader nothing: they are left alone until there are [`TIER_RUNS_APART`].
 
 use super::RunRecord;
 
 /// Runs of one tier that are merged into one.
 pub const TIER_RUNS: usize = 8;
+
+/// Runs of one tier at most, however few of them a key can stand in.
+const TIER_RUNS_APART: usize = 64;
 
 /// Runs merged at once at most, so that a merge's memory has a bound.
 pub const MERGE_RUNS_MAX: usize = 16;
@@ -36,10 +40,29 @@ pub fn choose(runs: &[RunRecord]) -> Choice {
         }
         tiers[tier].push(run);
     }
-    match tiers.iter().find(|t| t.len() >= TIER_RUNS) {
+    let is_full =
+        |t: &&Vec<&RunRecord>| t.len() >= TIER_RUNS && (t.len() >= TIER_RUNS_APART || depth(t) >= TIER_RUNS);
+    match tiers.iter().find(is_full) {
         None => Choice::Nothing,
         Some(tier) => Choice::Merge(tier.iter().take(MERGE_RUNS_MAX).map(|r| r.run).collect()),
     }
+}
+
+/// The runs in which one key can stand, at most.
+fn depth(runs: &[&RunRecord]) -> usize {
+    // Where a run begins comes before where others end: it holds its first key and its last.
+    let mut edges: Vec<(&[u8], bool)> = Vec::with_capacity(runs.len() * 2);
+    for run in runs {
+        let Some((first, last)) = run.bounds.ends() else { return runs.len() };
+        edges.extend([(first, false), (last, true)]);
+    }
+    edges.sort_unstable();
+    let (mut open, mut most) = (0_usize, 0);
+    for (_, ends) in edges {
+        open = if ends { open.saturating_sub(1) } else { open + 1 };
+        most = most.max(open);
+    }
+    most
 }
 
 fn tier(bytes: u64) -> usize {
@@ -70,6 +93,21 @@ mod tests {
         assert_eq!(choose(&runs), Choice::Nothing);
         runs.push(run(8, 2000));
         assert_eq!(choose(&runs), Choice::Merge(vec![0, 1, 2, 3, 4, 5, 6, 8]));
+    }
+
+    #[test]
+    fn runs_beside_each_other_are_left_alone_until_they_are_many() {
+        let apart = |i: u64| RunRecord {
+            bounds: Bounds::between(&i.to_be_bytes(), &(i + 1).to_be_bytes()),
+            ..run(i, 1000)
+        };
+        let mut runs: Vec<_> = (0..63).map(apart).collect();
+        assert_eq!(choose(&runs), Choice::Nothing);
+        runs.push(apart(63));
+        assert_eq!(choose(&runs), Choice::Merge((0..16).collect()));
+        // The same number of runs that all hold one key.
+        let same = |i| RunRecord { bounds: Bounds::between(b"a", b"b"), ..run(i, 1000) };
+        assert_eq!(choose(&(0..8).map(same).collect::<Vec<_>>()), Choice::Merge((0..8).collect()));
     }
 
     #[test]

@@ -30,8 +30,10 @@ const EMISSIONS_MAX: usize = 16;
 /// Bytes of bad rows after which an epoch closes early.
 const BAD_BYTES_MAX: usize = 4 << 20;
 
-/// In a replay, an epoch lasts so many times as long as it took to close the one before, and at most this.
-const REPLAY_COMMIT_SHARE: u32 = 10;
+/// In a replay, an epoch lasts so many times as long as closing takes, and at most [`REPLAY_INTERVAL_MAX`].
+const COMMIT_SHARE_REPLAY: u32 = 10;
+/// The same where somebody waits for the epoch; at most the interval that was asked for.
+const COMMIT_SHARE_HURRIED: u32 = 2;
 /// A guess at what closing takes, for an epoch that is larger than the last.
 const COMMIT_TIME_A_MEGABYTE: Duration = Duration::from_millis(3);
 const REPLAY_INTERVAL_MAX: Duration = Duration::from_secs(10);
@@ -228,7 +230,10 @@ struct Open<'s> {
     gaps: Vec<Gap>,
     /// By worker.
     barriers: BTreeMap<usize, Barrier>,
+    /// To be closed at once.
     due: bool,
+    /// To be closed as soon as that is no waste: somebody waits for it.
+    hurried: bool,
 }
 
 impl Committer {
@@ -290,7 +295,7 @@ impl Committer {
     /// Takes emissions until the epoch should close; true if the pipeline is to stop behind it.
     fn wait_until_due<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<bool> {
         loop {
-            let deadline = self.last + self.interval();
+            let deadline = self.last + self.interval(open.hurried);
             while let Ok(command) = self.commands.try_recv() {
                 if self.obey(command, open) {
                     return Ok(true);
@@ -315,23 +320,27 @@ impl Committer {
         }
     }
 
-    /// The time between epochs. Where history is replayed nobody waits for the newest event, so there an
-    /// epoch is as long as keeps the cost of closing it small.
-    fn interval(&self) -> Duration {
+    /// The time between epochs. Where somebody waits for an epoch, and where history is replayed so that
+    /// nobody waits for the newest event, it is as long as keeps the cost of closing it small.
+    fn interval(&self, hurried: bool) -> Duration {
+        let interval = self.spec.interval;
+        if hurried {
+            return interval.min(self.commit_time * COMMIT_SHARE_HURRIED);
+        }
         if !self.spec.source.is_bounded() {
-            return self.spec.interval;
+            return interval;
         }
         let megabytes = self.load.bytes.load(Ordering::Relaxed) >> 20;
         let expected = COMMIT_TIME_A_MEGABYTE * u32::try_from(megabytes).unwrap_or(u32::MAX);
-        let longer = self.commit_time.max(expected) * REPLAY_COMMIT_SHARE;
-        self.spec.interval.max(longer.min(REPLAY_INTERVAL_MAX))
+        let longer = self.commit_time.max(expected) * COMMIT_SHARE_REPLAY;
+        interval.max(longer.min(REPLAY_INTERVAL_MAX))
     }
 
     /// True: stop.
     fn obey(&mut self, command: Command, open: &mut Open<'_>) -> bool {
         match command {
             Command::Assign(splits) => self.assign(splits),
-            Command::Close => open.due = true,
+            Command::Close => open.hurried = true,
             Command::Stop => return true,
         }
         false
