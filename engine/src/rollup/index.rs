@@ -3,8 +3,12 @@
 /// Slots of the smallest index.
 const SLOTS_MIN: usize = 16;
 
-/// A slot holds the hash in its upper half and the group's number plus one in its lower; 0 is empty.
-/// At most half of the slots are taken.
+/// What an empty slot holds. Not 0: memory that is to be zero is mapped when it is read and again when it is
+/// written, and the second time all processors have to be told.
+const EMPTY: u64 = u64::MAX;
+
+/// A slot holds the hash in its upper half and the group's number in its lower. At most half of the slots are
+/// taken.
 #[derive(Debug)]
 pub struct Index {
     slots: Vec<u64>,
@@ -14,7 +18,7 @@ pub struct Index {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { slots: vec![0; SLOTS_MIN], shift: 32 - SLOTS_MIN.ilog2(), taken: 0 }
+        Self { slots: vec![EMPTY; SLOTS_MIN], shift: 32 - SLOTS_MIN.ilog2(), taken: 0 }
     }
 }
 
@@ -28,7 +32,7 @@ impl Index {
     /// The group in a slot of that hash.
     #[inline(always)]
     pub fn group(slot: u64, hash: u32) -> Option<u32> {
-        ((slot >> 32) as u32 == hash && slot as u32 != 0).then(|| slot as u32 - 1)
+        ((slot >> 32) as u32 == hash && slot != EMPTY).then_some(slot as u32)
     }
 
     /// The group with that hash for which `is` is true.
@@ -37,7 +41,7 @@ impl Index {
         let mut at = (hash >> self.shift) as usize;
         loop {
             let slot = self.slots[at];
-            if slot == 0 {
+            if slot == EMPTY {
                 return None;
             }
             if let Some(group) = Self::group(slot, hash)
@@ -55,27 +59,27 @@ impl Index {
             self.grow();
         }
         self.taken += 1;
-        self.place((u64::from(hash) << 32) | u64::from(group + 1));
+        self.place((u64::from(hash) << 32) | u64::from(group));
     }
 
     fn place(&mut self, slot: u64) {
         let mut at = ((slot >> 32) as u32 >> self.shift) as usize;
-        while self.slots[at] != 0 {
+        while self.slots[at] != EMPTY {
             at = (at + 1) & (self.slots.len() - 1);
         }
         self.slots[at] = slot;
     }
 
     fn grow(&mut self) {
-        let slots = vec![0; self.slots.len() * 2];
+        let slots = vec![EMPTY; self.slots.len() * 2];
         let old = std::mem::replace(&mut self.slots, slots);
         self.shift = 32 - self.slots.len().ilog2();
-        old.into_iter().filter(|&slot| slot != 0).for_each(|slot| self.place(slot));
+        old.into_iter().filter(|&slot| slot != EMPTY).for_each(|slot| self.place(slot));
     }
 
     /// Forgets all groups and keeps the memory.
     pub fn clear(&mut self) {
-        self.slots.fill(0);
+        self.slots.fill(EMPTY);
         self.taken = 0;
     }
 
