@@ -18,6 +18,9 @@ use super::setting::Settings;
 
 /// Memory for messages that wait for a reader, unless the options say otherwise.
 const QUEUED_KBYTES: &str = "32768";
+/// Milliseconds without fetching after a partition's share of that was full. The library's second leaves both
+/// sides idle: it is emptied in a fraction of it.
+const FULL_MS: &str = "10";
 /// Longest pause between attempts to reach a broker.
 const RECONNECT_MS_MAX: &str = "2000";
 /// How long a commit is tried. Nothing else depends on this: no group is joined.
@@ -103,6 +106,7 @@ pub(super) fn consumer(settings: &Settings, source: &str) -> Result<BaseConsumer
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false")
         .set("queued.max.messages.kbytes", QUEUED_KBYTES)
+        .set("fetch.queue.backoff.ms", FULL_MS)
         .set("reconnect.backoff.max.ms", RECONNECT_MS_MAX)
         .set_log_level(RDKafkaLogLevel::Emerg);
     for (name, value) in &settings.tuning {

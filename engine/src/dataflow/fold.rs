@@ -6,11 +6,11 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 
-use super::common::{Commons, Table};
 use super::evaluate::{evaluate, plain};
 use super::key::KeyCoder;
 use super::memo::Memo;
 use super::operator::{Operator, Origins, Output, Packet, Rows};
+use super::paired::{Pairs, Table};
 use super::{Emission, ViewError};
 use crate::connector::Expression;
 use crate::error::Result;
@@ -33,13 +33,13 @@ pub struct Fold {
     /// Where the coder has the view's keys, and their dictionaries.
     places: Option<Vec<usize>>,
     dictionaries: Dictionaries,
-    commons: Arc<Commons>,
+    pairs: Arc<Pairs>,
     worker: usize,
     /// Barriers that came by.
     epoch: u64,
     /// `None` while there is nothing in it.
     table: Option<Table>,
-    /// Keys are folded by their codes, as far as is known: a common table changes behind one's back.
+    /// Keys are folded by their codes, as far as is known: a pair's table changes behind one's back.
     packed: bool,
 }
 
@@ -50,10 +50,10 @@ impl Fold {
         coder: Arc<KeyCoder>,
         places: Option<Vec<usize>>,
         dictionaries: Dictionaries,
-        commons: Arc<Commons>,
+        pairs: Arc<Pairs>,
         worker: usize,
     ) -> Self {
-        Self { spec, coder, places, dictionaries, commons, worker, epoch: 0, table: None, packed: true }
+        Self { spec, coder, places, dictionaries, pairs, worker, epoch: 0, table: None, packed: true }
     }
 
     fn new_table(&self) -> GroupTable {
@@ -102,7 +102,7 @@ impl Fold {
         while !self.fold_into(&mut table, rows, out)? {
             self.packed = false;
         }
-        self.table = Some(table.grown(&self.commons, self.worker, self.epoch)?);
+        self.table = Some(table.grown(&self.pairs, self.worker, self.epoch)?);
         Ok(())
     }
 

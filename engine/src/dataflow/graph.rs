@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Emission;
-use super::common::Commons;
 use super::decode::Decode;
 use super::fold::{Fold, FoldSpec};
 use super::keep::Keep;
 use super::key::{KeyCoder, KeyColumns};
 use super::operator::{Metrics, Operator, Output, Packet};
+use super::paired::Pairs;
 use super::project::Project;
 use crate::clock;
 use crate::connector::{Decoder, Payload, SourceDefinition};
@@ -30,7 +30,7 @@ pub struct GraphSpec {
     /// For each view, where its keys are among the key columns.
     places: Vec<Option<Vec<usize>>>,
     /// For each view, the tables that workers share.
-    commons: Vec<Arc<Commons>>,
+    pairs: Vec<Arc<Pairs>>,
 }
 
 impl GraphSpec {
@@ -39,8 +39,8 @@ impl GraphSpec {
         let mut keys = KeyColumns::default();
         let places = definitions.iter().map(|view| keys.add(view)).collect();
         let feeds = lattice(&definitions);
-        let commons = views.iter().map(|_| Arc::default()).collect();
-        Self { definition, views, feeds, keeps_rows, keys: Arc::new(keys), places, commons }
+        let pairs = views.iter().map(|_| Arc::default()).collect();
+        Self { definition, views, feeds, keeps_rows, keys: Arc::new(keys), places, pairs }
     }
 
     /// The dictionaries of view `i`, which all tables of the pipeline share.
@@ -110,8 +110,8 @@ impl Graph {
         for (i, view) in spec.views.iter().enumerate().filter(|(i, _)| spec.feeds[*i] == Feed::Events) {
             let name = format!("fold {}", view.definition.name);
             let (places, dictionaries) = (spec.places[i].clone(), spec.dictionaries(i));
-            let commons = spec.commons[i].clone();
-            let fold = Fold::new(view.clone(), coder.clone(), places, dictionaries, commons, worker);
+            let pairs = spec.pairs[i].clone();
+            let fold = Fold::new(view.clone(), coder.clone(), places, dictionaries, pairs, worker);
             graph.add(Some(above), name, Box::new(fold));
         }
         graph

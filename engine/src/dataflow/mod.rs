@@ -10,7 +10,6 @@
 //!   after it. The emissions of an epoch come before its [`Emission::Barrier`].
 //! - A row is folded into every view of the graph or is in an error row, never neither.
 
-mod common;
 mod decode;
 mod emission;
 mod evaluate;
@@ -20,6 +19,7 @@ mod keep;
 mod key;
 mod memo;
 mod operator;
+mod paired;
 mod project;
 mod worker;
 

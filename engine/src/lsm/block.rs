@@ -116,7 +116,7 @@ mod tests {
             let bytes = encode(&batch).expect("encodes");
             assert_eq!(BlockReader::default().decode(&bytes).expect("decodes"), batch, "{edge}");
             let some = BlockReader::new(Some(&[3, 0])).decode(&bytes).expect("decodes");
-            assert_eq!(some, batch.project(&[0, 3]).expect("there are two"), "{edge}");
+            assert_eq!(some, batch.project(&[3, 0]).expect("there are two"), "{edge}");
         }
     }
 }

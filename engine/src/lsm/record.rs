@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
+use super::range::KeyRange;
 use crate::connector::{BadRow, Gap, Split};
 use crate::error::{Error, Result};
 
@@ -75,6 +76,16 @@ pub struct RunRecord {
     /// Of a view's run; an earlier version did not write them.
     #[serde(default)]
     pub bounds: Bounds,
+}
+
+impl RunRecord {
+    /// About how many rows have keys in these ranges. A range takes half of its first block and of its last.
+    pub fn rows_about(&self, ranges: &[KeyRange]) -> u64 {
+        let blocks =
+            |range| (self.bounds.positions(self.blocks, range).len() as u64).saturating_sub(1).max(1);
+        let touched = ranges.iter().filter(|r| !self.bounds.positions(self.blocks, r).is_empty()).map(blocks);
+        self.rows * touched.sum::<u64>().min(self.blocks.into()) / u64::from(self.blocks.max(1))
+    }
 }
 
 /// The newest epoch.

@@ -58,18 +58,16 @@ impl Dense {
         Self { sides, order: order.into_iter().map(|(_, i): (bool, usize)| i).collect(), cells: Vec::new() }
     }
 
-    /// Makes room for the keys of these rows, beside `groups` that there are.
-    pub fn fit(&mut self, codes: &[&Codes], rows: Range<usize>, groups: usize) -> Fit {
-        let mut sides = self.sides.clone();
-        let mut grows = false;
-        for (side, codes) in sides.iter_mut().zip(codes) {
-            let Some(grown) = side.include(codes, rows.clone()) else {
-                return Fit::Sparse;
-            };
-            grows |= grown;
-        }
-        if !grows {
+    /// Makes room for all of these keys, beside `groups` that there are.
+    pub fn fit(&mut self, codes: &[&Codes], groups: usize) -> Fit {
+        if self.sides.iter().zip(codes).all(|(side, codes)| side.holds(codes)) {
             return Fit::Fits;
+        }
+        let mut sides = self.sides.clone();
+        for (side, codes) in sides.iter_mut().zip(codes) {
+            if !side.include(codes) {
+                return Fit::Sparse;
+            }
         }
         let mut stride = 1_u64;
         for &i in self.order.iter().rev() {
@@ -79,7 +77,8 @@ impl Dense {
                 _ => return Fit::Sparse,
             };
         }
-        let wanted = (groups + rows.len()) as u64 * CELLS_PER_GROUP;
+        let rows = codes.first().map_or(0, |codes| codes.values.len());
+        let wanted = (groups + rows) as u64 * CELLS_PER_GROUP;
         if stride > CELLS_FREE.max(wanted) {
             return Fit::Sparse;
         }
@@ -145,57 +144,38 @@ impl Dense {
 }
 
 impl Side {
-    /// Widens the side to hold these codes; false if it did before, `None` if it cannot.
-    fn include(&mut self, codes: &Codes, rows: Range<usize>) -> Option<bool> {
-        let values = &codes.values[rows.clone()];
-        let (mut least, mut greatest) = (u64::MAX, 0);
-        match &codes.valid {
-            Some(valid) => {
-                for (&code, row) in values.iter().zip(rows) {
-                    if valid.is_valid(row) {
-                        least = least.min(code);
-                        greatest = greatest.max(code);
-                    }
-                }
-            }
-            None if self.wide => {
-                least = values.iter().copied().min().unwrap_or(u64::MAX);
-                greatest = values.iter().copied().max().unwrap_or(0);
-            }
-            None => {
-                for &code in values {
-                    // NULL, which is 0 here, has its cell in any case; less one it is the greatest.
-                    least = least.min(code.wrapping_sub(1));
-                    greatest = greatest.max(code);
-                }
-                least = least.saturating_add(1);
-            }
+    /// These codes are within bounds.
+    fn holds(&self, codes: &Codes) -> bool {
+        let (least, greatest) = codes.span(self.wide);
+        self.length > 0 && (least > greatest || (least > self.base && greatest - self.base < self.length))
+    }
+
+    /// Widens the side to hold these codes; false if it cannot.
+    fn include(&mut self, codes: &Codes) -> bool {
+        let (least, greatest) = codes.span(self.wide);
+        if self.holds(codes) {
+            return true;
         }
         if least == 0 {
-            return None;
+            return false;
         }
         if least > greatest {
             // NULLs only.
-            let fits = self.length > 0;
-            self.length = self.length.max(1);
-            return Some(!fits);
-        }
-        if self.length <= 1 {
+            self.length = 1;
+        } else if self.length <= 1 {
             // Codes of texts count from 1; a side that begins there has room below.
             self.base = if greatest < CELLS_FREE { 0 } else { least - 1 };
             self.length = room(greatest - self.base);
-            return Some(true);
+        } else {
+            if least <= self.base {
+                self.length = self.length.saturating_add(self.base - (least - 1));
+                self.base = least - 1;
+            }
+            if greatest - self.base >= self.length {
+                self.length = room(greatest - self.base);
+            }
         }
-        let below = least <= self.base;
-        if below {
-            self.length = self.length.saturating_add(self.base - (least - 1));
-            self.base = least - 1;
-        }
-        let above = greatest - self.base >= self.length;
-        if above {
-            self.length = room(greatest - self.base);
-        }
-        Some(below || above)
+        true
     }
 }
 
@@ -228,15 +208,15 @@ mod tests {
                     let narrow = |v: u64| if v == 0 { 0 } else { base / 4 + v };
                     let wide: Vec<u64> = rows.iter().map(|r| r.1.map_or(0, |v| base + v + 1)).collect();
                     [
-                        Codes { values: rows.iter().map(|r| narrow(r.0)).collect(), valid: None },
-                        Codes { values: wide, valid: Some(rows.iter().map(|r| r.1.is_some()).collect::<NullBuffer>()) },
-                        Codes { values: rows.iter().map(|r| r.2).collect(), valid: None },
+                        Codes::new(rows.iter().map(|r| narrow(r.0)).collect(), None),
+                        Codes::new(wide, Some(rows.iter().map(|r| r.1.is_some()).collect::<NullBuffer>())),
+                        Codes::new(rows.iter().map(|r| r.2).collect(), None),
                     ]
                 };
                 let codes = all(&rows);
                 let codes: Vec<&Codes> = codes.iter().collect();
                 let mut cells = Vec::new();
-                match dense.fit(&codes, 0..rows.len(), groups.len()) {
+                match dense.fit(&codes, groups.len()) {
                     Fit::Fits => {}
                     Fit::Moved => {
                         let before = all(&groups);
@@ -263,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_least_bigint_is_not_null() {
-        let codes = Codes { values: vec![0, 5], valid: None };
-        assert_eq!(Dense::new([Part::Int64].into_iter()).fit(&[&codes], 0..2, 0), Fit::Sparse);
+        let codes = Codes::new(vec![0, 5], None);
+        assert_eq!(Dense::new([Part::Int64].into_iter()).fit(&[&codes], 0), Fit::Sparse);
     }
 }

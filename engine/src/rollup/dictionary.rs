@@ -21,6 +21,8 @@ const TEXT_BYTES_MAX: usize = 32 << 20;
 
 /// Places in a coder's memory of short texts.
 const SHORT: usize = 256;
+/// Bytes of a short text at most.
+const SHORT_BYTES: usize = 16;
 
 /// Texts by code, 1 for the first: 0 is NULL. It only grows.
 #[derive(Debug, Default)]
@@ -90,8 +92,8 @@ impl Dictionary {
 pub struct TextCoder {
     dictionary: Arc<Dictionary>,
     known: HashMap<Arc<str>, u32, FixedState>,
-    /// Texts of up to eight bytes: their bytes, length and code.
-    short: Vec<(u64, u32, u32)>,
+    /// Short texts: their bytes, length and code.
+    short: Vec<(u128, u32, u32)>,
     /// The values of the last arrow dictionary, and their codes.
     last: Option<(ArrayRef, Vec<u64>)>,
 }
@@ -133,34 +135,53 @@ impl TextCoder {
 
     fn encode_texts(&mut self, column: &ArrayRef) -> Result<Option<Vec<u64>>> {
         let texts = column.as_string::<i32>();
+        let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
         let mut codes = Vec::with_capacity(texts.len());
-        for text in texts {
-            codes.push(match text {
-                None => 0,
-                Some(text) => match self.code(text) {
-                    Some(code) => u64::from(code),
-                    None => return Ok(None),
-                },
-            });
+        for (i, ends) in offsets.windows(2).enumerate() {
+            let (start, end) = (ends[0] as usize, ends[1] as usize);
+            let code = if texts.is_null(i) {
+                Some(0)
+            } else if end - start > SHORT_BYTES {
+                self.look_up(texts.value(i))
+            } else {
+                self.short_code(bytes, start, end - start, || texts.value(i))
+            };
+            match code {
+                Some(code) => codes.push(u64::from(code)),
+                None => return Ok(None),
+            }
         }
         Ok(Some(codes))
     }
 
+    /// The code of a text that stands in `bytes` and is compared as a number.
     #[inline]
-    fn code(&mut self, text: &str) -> Option<u32> {
-        if text.len() > 8 {
-            return self.look_up(text);
-        }
-        let mut bytes = [0; 8];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
-        let word = u64::from_le_bytes(bytes);
-        let place = (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize % SHORT;
-        let (kept, length, code) = self.short[place];
-        if kept == word && length as usize == text.len() {
+    fn short_code<'t>(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        length: usize,
+        text: impl Fn() -> &'t str,
+    ) -> Option<u32> {
+        let word = match bytes.get(start..).and_then(<[u8]>::first_chunk) {
+            Some(word) => {
+                u128::from_le_bytes(*word) & !(u128::MAX.checked_shl(length as u32 * 8).unwrap_or(0))
+            }
+            None => {
+                let mut word = [0; SHORT_BYTES];
+                word[..length].copy_from_slice(&bytes[start..start + length]);
+                u128::from_le_bytes(word)
+            }
+        };
+        let mixed =
+            ((word as u64) ^ ((word >> 64) as u64).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (mixed >> 56) as usize % SHORT;
+        let (kept, kept_length, code) = self.short[place];
+        if kept == word && kept_length as usize == length {
             return Some(code);
         }
-        let code = self.look_up(text)?;
-        self.short[place] = (word, text.len() as u32, code);
+        let code = self.look_up(text())?;
+        self.short[place] = (word, length as u32, code);
         Some(code)
     }
 
@@ -175,6 +196,6 @@ impl TextCoder {
 
     /// Bytes held, but for what belongs to the dictionary.
     pub fn bytes(&self) -> usize {
-        self.known.capacity() * (size_of::<(Arc<str>, u32)>() + 1) + SHORT * 16
+        self.known.capacity() * (size_of::<(Arc<str>, u32)>() + 1) + SHORT * size_of::<(u128, u32, u32)>()
     }
 }

@@ -85,6 +85,6 @@ impl Packing {
         let place = &self.places[i];
         let get = |bits: &Bits, key: &[u64]| (key[bits.word] >> bits.shift) & bits.mask;
         let valid = place.valid.as_ref().map(|bits| keys.clone().map(|key| get(bits, key) == 1).collect());
-        Codes { values: keys.map(|key| get(&place.code, key)).collect(), valid }
+        Codes::new(keys.map(|key| get(&place.code, key)).collect(), valid)
     }
 }

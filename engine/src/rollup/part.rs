@@ -1,6 +1,6 @@
 //! A key column as numbers: one code for each value, in the order of the values, NULL first.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Float32Array, Float64Array, PrimitiveArray,
@@ -41,15 +41,40 @@ pub enum Part {
 pub struct Codes {
     pub values: Vec<u64>,
     pub valid: Option<NullBuffer>,
+    span: OnceLock<(u64, u64)>,
 }
 
 impl Codes {
+    pub fn new(values: Vec<u64>, valid: Option<NullBuffer>) -> Self {
+        Self { values, valid, span: OnceLock::new() }
+    }
+
+    /// The least and the greatest code of a value; the first is above the second if there are only NULLs. For
+    /// codes of a `wide` part, or not: they are looked through once.
+    pub fn span(&self, wide: bool) -> (u64, u64) {
+        *self.span.get_or_init(|| match &self.valid {
+            Some(valid) => {
+                let values = self.values.iter().zip(valid).filter_map(|(&code, valid)| valid.then_some(code));
+                values.fold((u64::MAX, 0), |(least, greatest), code| (least.min(code), greatest.max(code)))
+            }
+            None if wide => {
+                let least = self.values.iter().copied().min().unwrap_or(u64::MAX);
+                (least, self.values.iter().copied().max().unwrap_or(0))
+            }
+            None => {
+                // NULL is 0 here; less one it is the greatest.
+                let least = self.values.iter().map(|code| code.wrapping_sub(1)).min().unwrap_or(u64::MAX);
+                (least.saturating_add(1), self.values.iter().copied().max().unwrap_or(0))
+            }
+        })
+    }
+
     /// Only the rows numbered in `rows`.
     pub fn take(&self, rows: &[u32]) -> Self {
         let values = rows.iter().map(|&i| self.values[i as usize]).collect();
         let valid =
             self.valid.as_ref().map(|valid| rows.iter().map(|&i| valid.is_valid(i as usize)).collect());
-        Self { values, valid }
+        Self::new(values, valid)
     }
 }
 
@@ -101,7 +126,7 @@ impl Part {
             Self::Text => {
                 return texts
                     .map_or(Ok(None), |t| t.encode(column))
-                    .map(|codes: Option<Vec<u64>>| codes.map(|values| Codes { values, valid: None }));
+                    .map(|codes: Option<Vec<u64>>| codes.map(|values| Codes::new(values, None)));
             }
             Self::Boolean => {
                 let booleans = column.as_boolean();
@@ -117,7 +142,7 @@ impl Part {
             Self::Timestamp => return Ok(Some(wide::<TimestampMicrosecondType>(column, ordered_i64))),
             Self::Float64 => return Ok(Some(wide::<Float64Type>(column, ordered_64))),
         };
-        Ok(Some(Codes { values, valid: None }))
+        Ok(Some(Codes::new(values, None)))
     }
 
     /// The column of codes; `texts` are those of a dictionary, by code.
@@ -177,7 +202,7 @@ fn wide<T: ArrowPrimitiveType>(column: &ArrayRef, code: impl Fn(T::Native) -> u6
         // Equal keys need equal codes, and what stands under a NULL may be anything.
         Some(_) => column.iter().map(|v| v.map_or(0, &code)).collect(),
     };
-    Codes { values, valid }
+    Codes::new(values, valid)
 }
 
 fn widen<T: ArrowPrimitiveType>(

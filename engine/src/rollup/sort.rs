@@ -132,12 +132,12 @@ mod tests {
             let shift = if wide { 0 } else { 40 };
             let key = |r: &(u64, u64, bool, u64)| (r.0, r.2, if r.2 { r.1 >> shift } else { 0 }, r.3);
             let columns = [
-                Codes { values: rows.iter().map(|r| r.0).collect(), valid: None },
-                Codes {
-                    values: rows.iter().map(|r| key(r).2).collect(),
-                    valid: Some(rows.iter().map(|r| r.2).collect()),
-                },
-                Codes { values: rows.iter().map(|r| r.3).collect(), valid: None },
+                Codes::new(rows.iter().map(|r| r.0).collect(), None),
+                Codes::new(
+                    rows.iter().map(|r| key(r).2).collect(),
+                    Some(rows.iter().map(|r| r.2).collect()),
+                ),
+                Codes::new(rows.iter().map(|r| r.3).collect(), None),
             ];
             let some = |range: Range<usize>| {
                 let range: Vec<u32> = range.map(|i| i as u32).collect();

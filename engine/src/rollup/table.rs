@@ -300,7 +300,7 @@ impl GroupTable {
         let KeyStore::Packed { dense: Some(dense), .. } = &mut self.keys else {
             return self.intern_hashed(codes, rows);
         };
-        match dense.fit(codes, rows.clone(), self.groups.len()) {
+        match dense.fit(codes, self.groups.len()) {
             Fit::Fits => {}
             Fit::Moved => self.set_cells(),
             Fit::Sparse => {

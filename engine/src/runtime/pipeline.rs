@@ -32,6 +32,9 @@ const BAD_BYTES_MAX: usize = 4 << 20;
 
 /// In a replay, an epoch lasts so many times as long as closing takes, and at most [`REPLAY_INTERVAL_MAX`].
 const COMMIT_SHARE_REPLAY: u32 = 10;
+/// The same for newest events, between [`LIVE_INTERVAL_MIN`] and the interval that was asked for.
+const COMMIT_SHARE_LIVE: u32 = 10;
+const LIVE_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The same where somebody waits for the epoch; at most the interval that was asked for.
 const COMMIT_SHARE_HURRIED: u32 = 2;
 /// A guess at what closing takes, for an epoch that is larger than the last.
@@ -320,15 +323,15 @@ impl Committer {
         }
     }
 
-    /// The time between epochs. Where somebody waits for an epoch, and where history is replayed so that
-    /// nobody waits for the newest event, it is as long as keeps the cost of closing it small.
+    /// The time between epochs: as long as keeps the cost of closing small. At most what was asked for, but
+    /// where history is replayed, so that nobody waits for the newest event.
     fn interval(&self, hurried: bool) -> Duration {
         let interval = self.spec.interval;
         if hurried {
             return interval.min(self.commit_time * COMMIT_SHARE_HURRIED);
         }
         if !self.spec.source.is_bounded() {
-            return interval;
+            return interval.min((self.commit_time * COMMIT_SHARE_LIVE).max(LIVE_INTERVAL_MIN));
         }
         let megabytes = self.load.bytes.load(Ordering::Relaxed) >> 20;
         let expected = COMMIT_TIME_A_MEGABYTE * u32::try_from(megabytes).unwrap_or(u32::MAX);

@@ -141,6 +141,17 @@ impl Snapshot {
         self.version.runs(view).iter().map(|r| r.record.rows).sum()
     }
 
+    /// About how many groups of a view meet conditions on its keys, as far as the blocks that may hold them
+    /// tell.
+    pub fn group_count_about(&self, view: u32, conditions: &[KeyCondition]) -> u64 {
+        let layout = self.views.get(&view).map(|attached| &attached.layout);
+        let ranges = layout.filter(|_| !conditions.is_empty()).map(|l| ranges(&l.keys, conditions));
+        match ranges {
+            Some(Ok(ranges)) => self.version.runs(view).iter().map(|r| r.record.rows_about(&ranges)).sum(),
+            _ => self.group_count_max(view),
+        }
+    }
+
     /// The view reads its source from the beginning still: what it shows is a part.
     pub fn is_backfilling(&self, view: u32) -> bool {
         self.backfilling.contains(&view)

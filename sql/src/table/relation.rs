@@ -114,12 +114,14 @@ impl TableProvider for RelationTable {
         };
         // Counting rows needs a column to count them by.
         let wanted = projection.map(|columns| if columns.is_empty() { vec![0] } else { columns.clone() });
+        let mut rows = self.row_statistics(&snapshot);
         let parts = match &self.rows {
             Rows::Nowhere { views } => {
                 return Err(DataFusionError::External(Box::new(self.keeps_none(views))));
             }
             Rows::Rollup { view, keys } => {
                 let conditions = conditions(filters, &self.schema, *keys);
+                rows = Precision::Inexact(snapshot.group_count_about(*view, &conditions) as usize);
                 vec![rollup_part(*view, conditions, wanted)]
             }
             Rows::Kept { table } => {
@@ -132,7 +134,7 @@ impl TableProvider for RelationTable {
             }
         };
         let mut statistics = Statistics::new_unknown(&schema);
-        statistics.num_rows = self.row_statistics(&snapshot);
+        statistics.num_rows = rows;
         Ok(Arc::new(ScanExec::new(self.name.clone(), schema, parts, statistics).with_filters(filters)))
     }
 

@@ -1,8 +1,8 @@
 //! Large tables that two workers fold into, so that a group is held once and not by each of them.
 //!
 //! A worker begins every epoch with a table of its own, which costs no lock and stays in its cache. When that
-//! has grown large it becomes the common one of a pair of workers, or is merged into it. Each worker leaves
-//! the common table at its barrier; who leaves last takes the groups along.
+//! has grown large it becomes that of a pair of workers, or is merged into it. Each worker leaves the pair's
+//! table at its barrier; who leaves last takes the groups along.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,19 +16,19 @@ const OWN_BYTES_MAX: usize = 16 << 20;
 /// Workers that share one table. More would wait for each other.
 const SHARERS: usize = 2;
 
-/// The common tables of a view, by pair of workers and epoch.
+/// The tables of a view that are shared, by pair of workers and epoch.
 #[derive(Debug, Default)]
-pub struct Commons {
-    tables: Mutex<BTreeMap<(usize, u64), Weak<Common>>>,
+pub struct Pairs {
+    tables: Mutex<BTreeMap<(usize, u64), Weak<Paired>>>,
 }
 
-/// A table, and the bytes that it had when it was last left alone.
-struct Common {
+/// A table, and the bytes that it had when a worker was last done with it.
+struct Paired {
     table: Mutex<GroupTable>,
     bytes: AtomicUsize,
 }
 
-impl Common {
+impl Paired {
     fn lock(&self) -> MutexGuard<'_, GroupTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,30 +37,30 @@ impl Common {
 /// What a worker folds into.
 pub enum Table {
     Own(GroupTable),
-    Common(CommonTable),
+    Paired(PairedTable),
 }
 
-/// A worker's part in a common table.
-pub struct CommonTable(Arc<Common>);
+/// A worker's part in a pair's table.
+pub struct PairedTable(Arc<Paired>);
 
 impl Table {
     /// Works on the table, alone.
     pub fn with<T>(&mut self, work: impl FnOnce(&mut GroupTable) -> T) -> T {
         match self {
             Self::Own(table) => work(table),
-            Self::Common(CommonTable(common)) => {
-                let mut table = common.lock();
+            Self::Paired(PairedTable(paired)) => {
+                let mut table = paired.lock();
                 let done = work(&mut table);
-                common.bytes.store(table.bytes(), Ordering::Relaxed);
+                paired.bytes.store(table.bytes(), Ordering::Relaxed);
                 done
             }
         }
     }
 
     /// Shares the table if it has grown large.
-    pub fn grown(self, commons: &Commons, worker: usize, epoch: u64) -> Result<Self> {
+    pub fn grown(self, pairs: &Pairs, worker: usize, epoch: u64) -> Result<Self> {
         match self {
-            Self::Own(table) if table.bytes() > OWN_BYTES_MAX => commons.join(table, worker, epoch),
+            Self::Own(table) if table.bytes() > OWN_BYTES_MAX => pairs.join(table, worker, epoch),
             other => Ok(other),
         }
     }
@@ -69,8 +69,8 @@ impl Table {
     pub fn leave(self) -> Option<GroupTable> {
         match self {
             Self::Own(table) => Some(table),
-            Self::Common(CommonTable(common)) => {
-                let last = Arc::into_inner(common)?;
+            Self::Paired(PairedTable(paired)) => {
+                let last = Arc::into_inner(paired)?;
                 Some(last.table.into_inner().unwrap_or_else(PoisonError::into_inner))
             }
         }
@@ -80,26 +80,26 @@ impl Table {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Own(table) => table.bytes(),
-            Self::Common(CommonTable(common)) => {
-                common.bytes.load(Ordering::Relaxed) / Arc::strong_count(common)
+            Self::Paired(PairedTable(paired)) => {
+                paired.bytes.load(Ordering::Relaxed) / Arc::strong_count(paired)
             }
         }
     }
 }
 
-impl Commons {
+impl Pairs {
     fn join(&self, own: GroupTable, worker: usize, epoch: u64) -> Result<Table> {
         let place = (worker / SHARERS, epoch);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(common) = tables.get(&place).and_then(Weak::upgrade) {
+        if let Some(paired) = tables.get(&place).and_then(Weak::upgrade) {
             drop(tables);
-            let mut table = Table::Common(CommonTable(common));
+            let mut table = Table::Paired(PairedTable(paired));
             table.with(|table| table.absorb(own))?;
             return Ok(table);
         }
-        let common = Arc::new(Common { bytes: AtomicUsize::new(own.bytes()), table: Mutex::new(own) });
+        let paired = Arc::new(Paired { bytes: AtomicUsize::new(own.bytes()), table: Mutex::new(own) });
         tables.retain(|_, table| table.strong_count() > 0);
-        tables.insert(place, Arc::downgrade(&common));
-        Ok(Table::Common(CommonTable(common)))
+        tables.insert(place, Arc::downgrade(&paired));
+        Ok(Table::Paired(PairedTable(paired)))
     }
 }
