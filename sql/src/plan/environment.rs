@@ -33,6 +33,8 @@ pub fn environment(runtime: Arc<RuntimeEnv>, workers: usize) -> Result<SessionSt
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    // What few rows pass through is done where they are.
+    options.execution.use_row_number_estimates_to_optimize_partitioning = true;
     options.execution.time_zone = Some(UTC.to_owned());
     let state = SessionStateBuilder::new()
         .with_config(config)
