@@ -97,7 +97,7 @@ impl Fold {
         let mut table = self.table.take().unwrap_or_else(|| {
             let table = self.new_table();
             self.packed = table.is_packed();
-            Table::Own(table)
+            Table::Own(Box::new(table))
         });
         while !self.fold_into(&mut table, rows, out)? {
             self.packed = false;
@@ -162,7 +162,7 @@ impl Operator for Fold {
     fn barrier(&mut self, out: &mut Output) -> Result<()> {
         self.epoch += 1;
         if let Some(table) = self.table.take().and_then(Table::leave) {
-            out.emissions.push(Emission::Groups { view: self.spec.id, table: Box::new(table) });
+            out.emissions.push(Emission::Groups { view: self.spec.id, table });
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Paired {
 
 /// What a worker folds into.
 pub enum Table {
-    Own(GroupTable),
+    Own(Box<GroupTable>),
     Paired(PairedTable),
 }
 
@@ -60,18 +60,18 @@ impl Table {
     /// Shares the table if it has grown large.
     pub fn grown(self, pairs: &Pairs, worker: usize, epoch: u64) -> Result<Self> {
         match self {
-            Self::Own(table) if table.bytes() > OWN_BYTES_MAX => pairs.join(table, worker, epoch),
+            Self::Own(table) if table.bytes() > OWN_BYTES_MAX => pairs.join(*table, worker, epoch),
             other => Ok(other),
         }
     }
 
     /// The groups, unless another worker still folds into them.
-    pub fn leave(self) -> Option<GroupTable> {
+    pub fn leave(self) -> Option<Box<GroupTable>> {
         match self {
             Self::Own(table) => Some(table),
             Self::Paired(PairedTable(paired)) => {
                 let last = Arc::into_inner(paired)?;
-                Some(last.table.into_inner().unwrap_or_else(PoisonError::into_inner))
+                Some(Box::new(last.table.into_inner().unwrap_or_else(PoisonError::into_inner)))
             }
         }
     }
