@@ -85,11 +85,11 @@ pub struct Planned {
     bound: Mutex<VecDeque<Bound>>,
 }
 
-/// A physical plan, for parameters of these values.
+/// A physical plan, for parameters of these values and relations of this scale.
 #[derive(Clone, Debug)]
 struct Bound {
     values: Vec<ScalarValue>,
-    divided: bool,
+    scale: u32,
     plan: Arc<dyn ExecutionPlan>,
 }
 
@@ -163,18 +163,18 @@ impl Planned {
     }
 
     /// The physical plan that was kept for these values; its state must be reset before it runs.
-    pub fn bound(&self, values: &[ScalarValue], divided: bool) -> Option<Arc<dyn ExecutionPlan>> {
+    pub fn bound(&self, values: &[ScalarValue], scale: u32) -> Option<Arc<dyn ExecutionPlan>> {
         let bound = self.lock();
-        let found = bound.iter().find(|b| b.values == values && b.divided == divided);
+        let found = bound.iter().find(|b| b.values == values && b.scale == scale);
         found.map(|b| Arc::clone(&b.plan))
     }
 
     /// Keeps a physical plan, if it may run again.
-    pub fn keep(&self, values: Vec<ScalarValue>, divided: bool, plan: &Arc<dyn ExecutionPlan>) -> bool {
+    pub fn keep(&self, values: Vec<ScalarValue>, scale: u32, plan: &Arc<dyn ExecutionPlan>) -> bool {
         let repeatable = self.is_kept && self.scans.are_all_views() && is_repeatable(plan.as_ref());
         if repeatable {
             let mut bound = self.lock();
-            bound.push_back(Bound { values, divided, plan: Arc::clone(plan) });
+            bound.push_back(Bound { values, scale, plan: Arc::clone(plan) });
             if bound.len() > BOUND_MAX {
                 bound.pop_front();
             }

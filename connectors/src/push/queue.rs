@@ -12,9 +12,9 @@ use siltstone_engine::clock;
 use siltstone_engine::error::{Error, Kind, Result};
 
 /// Rows that are kept, read or not, before a push waits. One batch larger than this is taken alone.
-const ROWS_MAX: usize = 1 << 22;
+pub(super) const ROWS_MAX: usize = 1 << 22;
 /// Bytes that are kept before a push waits.
-const BYTES_MAX: usize = 128 << 20;
+pub(super) const BYTES_MAX: usize = 128 << 20;
 /// How long a push waits for a first reader, or for room, before it gives up.
 const PUSH_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a push waits for another reader after the last one has gone.
@@ -49,6 +49,14 @@ struct Entry {
     start: i64,
     batch: RecordBatch,
     bytes: usize,
+}
+
+/// Rows that are read.
+pub(super) struct Piece {
+    pub(super) offset: i64,
+    pub(super) batch: RecordBatch,
+    /// Its share of what was pushed with it.
+    pub(super) bytes: usize,
 }
 
 impl Entry {
@@ -114,12 +122,7 @@ impl Queue {
     }
 
     /// The next rows for the reader with that ticket: at most `rows_max`, `None` if none come in time.
-    pub(super) fn next(
-        &self,
-        ticket: u64,
-        rows_max: usize,
-        timeout: Duration,
-    ) -> Result<Option<(i64, RecordBatch)>> {
+    pub(super) fn next(&self, ticket: u64, rows_max: usize, timeout: Duration) -> Result<Option<Piece>> {
         let deadline = clock::now() + timeout;
         let mut state = self.lock();
         loop {
@@ -127,12 +130,13 @@ impl Queue {
                 return Err(Error::new(Kind::Closed, "reading pushed rows: another reader has taken over"));
             }
             let next = state.next;
-            // Entries are few: each is a whole batch.
-            if let Some(entry) = state.entries.iter().find(|e| e.end() > next) {
-                let skip = (next - entry.start) as usize;
-                let batch = entry.batch.slice(skip, (entry.batch.num_rows() - skip).min(rows_max.max(1)));
+            let read = state.entries.partition_point(|e| e.end() <= next);
+            if let Some(entry) = state.entries.get(read) {
+                let (skip, rows) = ((next - entry.start) as usize, entry.batch.num_rows());
+                let batch = entry.batch.slice(skip, (rows - skip).min(rows_max.max(1)));
+                let bytes = entry.bytes / rows * batch.num_rows();
                 state.next += batch.num_rows() as i64;
-                return Ok(Some((next, batch)));
+                return Ok(Some(Piece { offset: next, batch, bytes }));
             }
             let left = deadline.saturating_duration_since(clock::now());
             if left.is_zero() {
@@ -152,14 +156,6 @@ impl Queue {
             }
         }
         self.freed.notify_all();
-    }
-
-    /// A good part of what may be kept was read already, and waits for an epoch.
-    pub(super) fn is_pressed(&self) -> bool {
-        let state = self.lock();
-        let read: usize = state.entries.iter().take_while(|e| e.end() <= state.next).map(|e| e.bytes).sum();
-        read >= BYTES_MAX / 3
-            || state.next - state.entries.front().map_or(state.next, |e| e.start) >= ROWS_MAX as i64 / 3
     }
 
     /// The offset behind the last row, once it is known.

@@ -7,12 +7,14 @@ use siltstone_engine::clock;
 use siltstone_engine::connector::{Fetch, Payload, Poll, Split, SplitId, SplitReader};
 use siltstone_engine::error::Result;
 
-use super::queue::Queue;
+use super::queue::{BYTES_MAX, Piece, Queue, ROWS_MAX};
 
 /// Reads the queue once it is assigned the split; the readers of other workers stay idle.
 pub(super) struct PushReader {
     queue: Arc<Queue>,
     assigned: Option<Assigned>,
+    /// Rows and bytes read since [`SplitReader::is_pressed`] was last true.
+    read: (usize, usize),
 }
 
 struct Assigned {
@@ -25,7 +27,7 @@ struct Assigned {
 
 impl PushReader {
     pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, assigned: None }
+        Self { queue, assigned: None, read: (0, 0) }
     }
 }
 
@@ -49,16 +51,25 @@ impl SplitReader for PushReader {
             return Ok(finished);
         }
         let left = end.map_or(usize::MAX, |end| usize::try_from(end - *position).unwrap_or(0));
-        let Some((offset, batch)) = self.queue.next(*ticket, rows_max.min(left), timeout)? else {
+        let Some(Piece { offset, batch, bytes }) = self.queue.next(*ticket, rows_max.min(left), timeout)?
+        else {
             return Ok(Poll::Idle);
         };
         *position = offset + batch.num_rows() as i64;
+        self.read = (self.read.0 + batch.num_rows(), self.read.1 + bytes);
         let progress = vec![(split.clone(), *position)];
         Ok(Poll::Records(Fetch { payload: Payload::Rows { split: split.clone(), offset, batch }, progress }))
     }
 
-    fn is_pressed(&self) -> bool {
-        self.assigned.is_some() && self.queue.is_pressed()
+    /// All that was read waits in the queue for an epoch: after a third of what has room there is no time to
+    /// lose.
+    fn is_pressed(&mut self) -> bool {
+        let (rows, bytes) = self.read;
+        let pressed = rows >= ROWS_MAX / 3 || bytes >= BYTES_MAX / 3;
+        if pressed {
+            self.read = (0, 0);
+        }
+        pressed
     }
 }
 

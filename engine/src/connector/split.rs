@@ -35,8 +35,9 @@ pub trait SplitReader: Send {
     /// Only what retrying here cannot mend; a broker that is away for a while is [`Poll::Idle`].
     fn poll(&mut self, rows_max: usize, timeout: Duration) -> Result<Poll>;
 
-    /// What it holds until an epoch is durable leaves little room for more: it would be well to close one.
-    fn is_pressed(&self) -> bool {
+    /// It would be well to close an epoch: what is kept until then leaves little room for more. Asked after each
+    /// poll, and true once for each such epoch.
+    fn is_pressed(&mut self) -> bool {
         false
     }
 }

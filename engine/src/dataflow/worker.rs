@@ -64,21 +64,12 @@ pub struct Worker {
     bytes: usize,
     /// It waits for its next epoch.
     full: bool,
-    /// Its reader does well to see the next epoch, and this was told.
-    pressed: bool,
 }
 
 impl Worker {
     pub fn new(spec: WorkerSpec) -> Self {
         spec.workers.fetch_add(1, Ordering::Relaxed);
-        Self {
-            spec,
-            open: BTreeSet::new(),
-            barrier: Barrier::default(),
-            bytes: 0,
-            full: false,
-            pressed: false,
-        }
+        Self { spec, open: BTreeSet::new(), barrier: Barrier::default(), bytes: 0, full: false }
     }
 
     /// Runs until told to stop. An error is the last emission.
@@ -107,8 +98,7 @@ impl Worker {
             if self.weigh() > self.limit() {
                 self.full = true;
                 self.send(Emission::Full)?;
-            } else if !self.pressed && self.spec.reader.is_pressed() {
-                self.pressed = true;
+            } else if self.spec.reader.is_pressed() {
                 self.send(Emission::Full)?;
             }
         }
@@ -201,7 +191,7 @@ impl Worker {
         barrier.epoch = epoch;
         barrier.rows = self.spec.graph.take_rows();
         barrier.idle = self.open.is_empty() && self.queue().is_empty();
-        (self.full, self.pressed) = (false, false);
+        self.full = false;
         self.send(Emission::Barrier(barrier))
     }
 

@@ -7,7 +7,9 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
+};
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt8Type, UInt16Type, UInt32Type};
 use arrow::ipc::CompressionType;
@@ -61,7 +63,8 @@ fn with_columns(batch: &RecordBatch, other: impl Fn(&ArrayRef) -> Result<ArrayRe
         Arc::new(Field::clone(field).with_data_type(column.data_type().clone()))
     });
     let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), batch.schema_ref().metadata().clone());
-    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?)
 }
 
 fn narrow(column: &ArrayRef) -> Result<ArrayRef> {

@@ -40,29 +40,41 @@ pub fn choose(runs: &[RunRecord]) -> Choice {
         }
         tiers[tier].push(run);
     }
-    let is_full =
-        |t: &&Vec<&RunRecord>| t.len() >= TIER_RUNS && (t.len() >= TIER_RUNS_APART || depth(t) >= TIER_RUNS);
-    match tiers.iter().find(is_full) {
+    let full = tiers.into_iter().filter(|tier| tier.len() >= TIER_RUNS).find_map(|tier| {
+        let deep = deepest(&tier);
+        if deep.len() >= TIER_RUNS {
+            return Some(deep);
+        }
+        (tier.len() >= TIER_RUNS_APART).then_some(tier)
+    });
+    match full {
         None => Choice::Nothing,
-        Some(tier) => Choice::Merge(tier.iter().take(MERGE_RUNS_MAX).map(|r| r.run).collect()),
+        Some(runs) => Choice::Merge(runs.iter().take(MERGE_RUNS_MAX).map(|r| r.run).collect()),
     }
 }
 
-/// The runs in which one key can stand, at most.
-fn depth(runs: &[&RunRecord]) -> usize {
+/// The most runs in which one key can stand.
+fn deepest<'r>(runs: &[&'r RunRecord]) -> Vec<&'r RunRecord> {
     // Where a run begins comes before where others end: it holds its first key and its last.
-    let mut edges: Vec<(&[u8], bool)> = Vec::with_capacity(runs.len() * 2);
-    for run in runs {
-        let Some((first, last)) = run.bounds.ends() else { return runs.len() };
-        edges.extend([(first, false), (last, true)]);
+    let mut edges: Vec<(&[u8], bool, usize)> = Vec::with_capacity(runs.len() * 2);
+    for (i, run) in runs.iter().enumerate() {
+        let Some((first, last)) = run.bounds.ends() else { return runs.to_vec() };
+        edges.extend([(first, false, i), (last, true, i)]);
     }
     edges.sort_unstable();
-    let (mut open, mut most) = (0_usize, 0);
-    for (_, ends) in edges {
-        open = if ends { open.saturating_sub(1) } else { open + 1 };
-        most = most.max(open);
+    let (mut open, mut most) = (Vec::new(), Vec::new());
+    for (_, ends, i) in edges {
+        if ends {
+            open.retain(|&other| other != i);
+        } else {
+            open.push(i);
+            if open.len() > most.len() {
+                most.clone_from(&open);
+            }
+        }
     }
-    most
+    most.sort_unstable();
+    most.into_iter().map(|i| runs[i]).collect()
 }
 
 fn tier(bytes: u64) -> usize {
@@ -107,7 +119,9 @@ mod tests {
         assert_eq!(choose(&runs), Choice::Merge((0..16).collect()));
         // The same number of runs that all hold one key.
         let same = |i| RunRecord { bounds: Bounds::between(b"a", b"b"), ..run(i, 1000) };
-        assert_eq!(choose(&(0..8).map(same).collect::<Vec<_>>()), Choice::Merge((0..8).collect()));
+        let mut runs: Vec<_> = (0..40).map(apart).collect();
+        runs.extend((40..48).map(same));
+        assert_eq!(choose(&runs), Choice::Merge((40..48).collect()));
     }
 
     #[test]

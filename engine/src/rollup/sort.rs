@@ -83,8 +83,8 @@ pub fn order(groups: usize, codes: impl Fn(Range<usize>) -> Vec<Codes>) -> Vec<u
         (codes.valid.as_ref().is_none_or(|valid| valid.is_valid(i)), codes.values[i])
     };
     let compare = |a: usize, b: usize| {
-        let sides = codes.iter().map(|codes| side(codes, a).cmp(&side(codes, b)));
-        sides.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+        let mut sides = codes.iter().map(|codes| side(codes, a).cmp(&side(codes, b)));
+        sides.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
     };
     let mut order: Vec<u32> = (0..groups as u32).collect();
     order.sort_unstable_by(|&a, &b| compare(a as usize, b as usize));

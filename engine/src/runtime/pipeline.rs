@@ -160,6 +160,7 @@ impl Pipeline {
             epoch: 0,
             last: clock::now(),
             commit_time: Duration::ZERO,
+            was_empty: false,
             queue,
             workers,
             emissions,
@@ -219,8 +220,10 @@ struct Committer {
     abandon: Arc<AtomicBool>,
     epoch: u64,
     last: Instant,
-    /// How long closing the last epoch took.
+    /// How long closing the last epoch took that was committed.
     commit_time: Duration,
+    /// The last epoch had nothing to commit.
+    was_empty: bool,
 }
 
 /// What the workers have given for the epoch that is open.
@@ -331,7 +334,8 @@ impl Committer {
             return interval.min(self.commit_time * COMMIT_SHARE_HURRIED);
         }
         if !self.spec.source.is_bounded() {
-            return interval.min((self.commit_time * COMMIT_SHARE_LIVE).max(LIVE_INTERVAL_MIN));
+            let shorter = (self.commit_time * COMMIT_SHARE_LIVE).max(LIVE_INTERVAL_MIN);
+            return if self.was_empty { interval } else { interval.min(shorter) };
         }
         let megabytes = self.load.bytes.load(Ordering::Relaxed) >> 20;
         let expected = COMMIT_TIME_A_MEGABYTE * u32::try_from(megabytes).unwrap_or(u32::MAX);
@@ -407,6 +411,8 @@ impl Committer {
         while open.barriers.len() < self.workers.len() {
             match self.emissions.recv_timeout(WAIT) {
                 Ok((worker, emission)) => {
+                    // The last split of all may have ended before one worker's barrier and behind another's.
+                    next.due |= matches!(emission, Emission::Idle);
                     let behind = open.barriers.contains_key(&worker);
                     self.take(store, if behind { &mut next } else { open }, worker, emission)?;
                 }
@@ -431,7 +437,8 @@ impl Committer {
             closed.splits.extend(self.advance(barrier)?);
         }
         closed.bad_rows = open.bad.iter().filter(|e| e.view.is_none()).count() as u64;
-        if closed.splits.is_empty() && open.bad.is_empty() && open.gaps.is_empty() {
+        self.was_empty = closed.splits.is_empty() && open.bad.is_empty() && open.gaps.is_empty();
+        if self.was_empty {
             self.spec.observer.closed(&closed, None);
             return Ok(());
         }

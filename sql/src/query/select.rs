@@ -133,8 +133,8 @@ impl Pinned {
 
     /// The physical plan, divided only if it is worth it.
     pub async fn physical(&mut self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        let divided = is_divided(&Scans::of(plan), &self.snapshot);
-        self.divide(divided);
+        let scale = scale(&Scans::of(plan), &self.snapshot);
+        self.divide(scale > 0);
         self.state.create_physical_plan(plan).await.map_err(|e| self.named(from_datafusion(&e)))
     }
 
@@ -176,9 +176,10 @@ fn stream(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, schema: Schem
     })))
 }
 
-/// Whether a query over so many rows is divided among threads.
-fn is_divided(scans: &Scans, snapshot: &Snapshot) -> bool {
-    scans.rows_max(snapshot).is_none_or(|rows| rows > SMALL_ROWS_MAX)
+/// How much a query reads, in powers of two, as far as is known; 0 if it is not worth dividing it among threads.
+/// A plan is made for one such scale: what it reads of a relation was estimated when it was made.
+fn scale(scans: &Scans, snapshot: &Snapshot) -> u32 {
+    scans.rows_max(snapshot).map_or(u32::MAX, |rows| if rows > SMALL_ROWS_MAX { rows.ilog2() } else { 0 })
 }
 
 /// Runs a query, which stands as `text` in its statement.
@@ -191,15 +192,15 @@ pub async fn query(
     let (planned, pinned) = planned(session, query, text, given).await?;
     let scalars = parameter::scalars(&planned.types, values)?;
     let snapshot = pinned.snapshot().clone();
-    let divided = is_divided(&planned.scans, &snapshot);
-    let physical = match planned.bound(&scalars, divided) {
+    let scale = scale(&planned.scans, &snapshot);
+    let physical = match planned.bound(&scalars, scale) {
         Some(plan) => reset_plan_states(plan).map_err(|e| from_datafusion(&e))?,
         None => {
             let mut pinned = pinned.into_pinned(session)?;
-            pinned.divide(divided);
+            pinned.divide(scale > 0);
             let plan = pinned.bind(&planned, &scalars).await?;
             let plan = pace::paced(plan).map_err(|e| from_datafusion(&e))?;
-            match planned.keep(scalars, divided, &plan) {
+            match planned.keep(scalars, scale, &plan) {
                 true => reset_plan_states(plan).map_err(|e| from_datafusion(&e))?,
                 false => plan,
             }
