@@ -196,7 +196,7 @@ impl Builder {
         self
     }
 
-    /// How often rows become durable and visible.
+    /// How often rows become durable and visible at least, but where history is replayed.
     #[must_use]
     pub fn epoch_interval(mut self, interval: Duration) -> Self {
         self.options.epoch_interval = interval;

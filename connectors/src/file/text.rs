@@ -5,7 +5,7 @@
 //! closed spoils its own line and no other: that line is handed on alone, and the next is read afresh.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use memchr::{memchr, memchr_iter};
 use siltstone_engine::connector::{Split, SplitId};
@@ -18,10 +18,8 @@ use crate::format::{Decoding, Format as TextFormat, Framing, Layout, RECORD_BYTE
 
 /// Bytes of a piece, and the most that is read at once.
 const PIECE_BYTES: usize = 1 << 20;
-/// Bytes that are read from a file at once: they stay in the cache until they stand in a piece. Reading right
-/// into a piece, behind the rest of the one before, is slower, since the kernel copies four times as fast to
-/// an address that is a multiple of 16.
-const READ_BYTES: usize = 128 << 10;
+/// The kernel copies four times as fast to an address that is a multiple of this.
+const READ_ALIGNMENT: usize = 16;
 /// Bytes of the smallest piece, however few rows are wanted.
 const PIECE_BYTES_MIN: usize = 64;
 /// Bytes in which a header is looked for at first.
@@ -39,7 +37,7 @@ pub(super) struct TextSplit {
     end: Option<i64>,
     framing: Framing,
     record_bytes_max: usize,
-    text: Box<dyn BufRead + Send>,
+    text: Box<dyn Read + Send>,
     /// Read and not handed on; it starts where a record does.
     buffer: Vec<u8>,
     /// Offset of the buffer's first byte.
@@ -186,16 +184,15 @@ impl TextSplit {
             return Ok(());
         }
         self.buffer.reserve_exact(missing);
-        while self.buffer.len() < target && !self.ended {
-            let read = match self.text.fill_buf() {
-                Ok(read) => read,
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => return Err(self.failed(at + self.buffer.len() as i64, e)),
-            };
-            let taken = read.len().min(target - self.buffer.len());
-            self.buffer.extend_from_slice(&read[..taken]);
-            self.ended = read.is_empty();
-            self.text.consume(taken);
+        // A few bytes behind the rest of the last piece, so that most are read to where that is fast. Unlike
+        // `read`, `read_to_end` fills room that was not zeroed before.
+        let few = missing.min(self.buffer.len().next_multiple_of(READ_ALIGNMENT) - self.buffer.len());
+        for wanted in [few, missing - few] {
+            if !self.ended && wanted > 0 {
+                let read = self.text.by_ref().take(wanted as u64).read_to_end(&mut self.buffer);
+                let reached = at + self.buffer.len() as i64;
+                self.ended = read.map_err(|e| self.failed(reached, e))? < wanted;
+            }
         }
         let reached = at + self.buffer.len() as i64;
         if self.ended && self.end.is_some_and(|end| reached < end) {
@@ -217,7 +214,7 @@ impl TextSplit {
         if self.compression == Compression::None {
             file.seek(SeekFrom::Start(at as u64)).map_err(failed)?;
             let left = self.end.map_or(u64::MAX, |end| (end - at).max(0) as u64);
-            self.text = Box::new(BufReader::with_capacity(READ_BYTES, file).take(left));
+            self.text = Box::new(file.take(left));
             return Ok(());
         }
         self.text = self.decompressed(file)?;
@@ -236,13 +233,12 @@ impl TextSplit {
         Ok(())
     }
 
-    fn decompressed(&self, file: File) -> Result<Box<dyn BufRead + Send>> {
+    fn decompressed(&self, file: File) -> Result<Box<dyn Read + Send>> {
         // Nothing at all is an empty text, too.
         if self.detail.bytes == 0 {
             return Ok(Box::new(std::io::empty()));
         }
-        let text = self.compression.reader(file).map_err(|e| self.failed(0, e))?;
-        Ok(Box::new(BufReader::with_capacity(READ_BYTES, text)))
+        self.compression.reader(file).map_err(|e| self.failed(0, e))
     }
 
     /// Reads what stands before the records: sets the split's layout and says where they start.

@@ -114,6 +114,10 @@ impl Graph {
             let fold = Fold::new(view.clone(), coder.clone(), places, dictionaries, pairs, worker);
             graph.add(Some(above), name, Box::new(fold));
         }
+        // The two of a pair come to their common tables from different ends.
+        if worker % 2 == 1 {
+            graph.nodes[above].below.reverse();
+        }
         graph
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Flags {
     /// Threads that read and fold, for each source [default: one a core]
     #[arg(long, global = true, value_name = "N", env = "SILTSTONE_WORKERS")]
     workers: Option<usize>,
-    /// How often rows become durable and visible [default: 1s]
+    /// How often rows become durable and visible at least; history is replayed in longer steps [default: 1s]
     #[arg(long, global = true, value_name = "TIME", env = "SILTSTONE_EPOCH_INTERVAL", value_parser = size::time)]
     epoch_interval: Option<Duration>,
     /// TOML file with settings that no flag or variable gives
