@@ -14,6 +14,7 @@ import time
 
 from psycopg import pq
 
+from cost import status
 from pg_ask import checked, connect
 
 START_SECONDS_MAX = 300
@@ -36,10 +37,8 @@ def wait_for(port, server):
 def used(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rsplit(")", 1)[1].split()
-    with open(f"/proc/{pid}/status") as file:
-        peak = next(line for line in file if line.startswith("VmHWM:"))
     ticks = int(fields[11]) + int(fields[12])
-    return {"cpu_s": ticks / os.sysconf("SC_CLK_TCK"), "peak_mb": int(peak.split()[1]) * 1024 / 1e6}
+    return {"cpu_s": ticks / os.sysconf("SC_CLK_TCK"), "peak_mb": status("VmHWM:", pid)}
 
 
 def main():

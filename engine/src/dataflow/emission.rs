@@ -41,7 +41,6 @@ pub struct ViewError {
 /// One worker's end of an epoch.
 #[derive(Debug, Default)]
 pub struct Barrier {
-    pub epoch: u64,
     /// Rows folded or kept.
     pub rows: u64,
     /// The next offset of each split that moved.

@@ -23,7 +23,7 @@ pub struct Pairs {
 }
 
 /// A table, and the bytes that it had when a worker was last done with it.
-struct Paired {
+pub struct Paired {
     table: Mutex<GroupTable>,
     bytes: AtomicUsize,
 }
@@ -37,18 +37,15 @@ impl Paired {
 /// What a worker folds into.
 pub enum Table {
     Own(Box<GroupTable>),
-    Paired(PairedTable),
+    Paired(Arc<Paired>),
 }
-
-/// A worker's part in a pair's table.
-pub struct PairedTable(Arc<Paired>);
 
 impl Table {
     /// Works on the table, alone.
     pub fn with<T>(&mut self, work: impl FnOnce(&mut GroupTable) -> T) -> T {
         match self {
             Self::Own(table) => work(table),
-            Self::Paired(PairedTable(paired)) => {
+            Self::Paired(paired) => {
                 let mut table = paired.lock();
                 let done = work(&mut table);
                 paired.bytes.store(table.bytes(), Ordering::Relaxed);
@@ -69,7 +66,7 @@ impl Table {
     pub fn leave(self) -> Option<Box<GroupTable>> {
         match self {
             Self::Own(table) => Some(table),
-            Self::Paired(PairedTable(paired)) => {
+            Self::Paired(paired) => {
                 let last = Arc::into_inner(paired)?;
                 Some(Box::new(last.table.into_inner().unwrap_or_else(PoisonError::into_inner)))
             }
@@ -80,9 +77,7 @@ impl Table {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Own(table) => table.bytes(),
-            Self::Paired(PairedTable(paired)) => {
-                paired.bytes.load(Ordering::Relaxed) / Arc::strong_count(paired)
-            }
+            Self::Paired(paired) => paired.bytes.load(Ordering::Relaxed) / Arc::strong_count(paired),
         }
     }
 }
@@ -93,13 +88,13 @@ impl Pairs {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(paired) = tables.get(&place).and_then(Weak::upgrade) {
             drop(tables);
-            let mut table = Table::Paired(PairedTable(paired));
+            let mut table = Table::Paired(paired);
             table.with(|table| table.absorb(own))?;
             return Ok(table);
         }
         let paired = Arc::new(Paired { bytes: AtomicUsize::new(own.bytes()), table: Mutex::new(own) });
         tables.retain(|_, table| table.strong_count() > 0);
         tables.insert(place, Arc::downgrade(&paired));
-        Ok(Table::Paired(PairedTable(paired)))
+        Ok(Table::Paired(paired))
     }
 }

@@ -23,7 +23,7 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub enum Control {
     Assign(Split, i64),
-    Barrier(u64),
+    Barrier,
     Stop,
 }
 
@@ -117,7 +117,7 @@ impl Worker {
             wait = false;
             match message {
                 Ok(Control::Assign(split, from)) => self.assign(&split, from)?,
-                Ok(Control::Barrier(epoch)) => self.close(epoch)?,
+                Ok(Control::Barrier) => self.close()?,
                 Ok(Control::Stop) | Err(true) => return Ok(false),
                 Err(false) => return Ok(true),
             }
@@ -183,12 +183,11 @@ impl Worker {
     }
 
     /// Ends the epoch: what belongs to it, then the barrier.
-    fn close(&mut self, epoch: u64) -> Result<()> {
+    fn close(&mut self) -> Result<()> {
         let emissions = self.spec.graph.barrier()?;
         self.weigh();
         emissions.into_iter().try_for_each(|e| self.send(e))?;
         let mut barrier = std::mem::take(&mut self.barrier);
-        barrier.epoch = epoch;
         barrier.rows = self.spec.graph.take_rows();
         barrier.idle = self.open.is_empty() && self.queue().is_empty();
         self.full = false;

@@ -81,10 +81,9 @@ pub struct RunRecord {
 impl RunRecord {
     /// About how many rows have keys in these ranges. A range takes half of its first block and of its last.
     pub fn rows_about(&self, ranges: &[KeyRange]) -> u64 {
-        let blocks =
-            |range| (self.bounds.positions(self.blocks, range).len() as u64).saturating_sub(1).max(1);
-        let touched = ranges.iter().filter(|r| !self.bounds.positions(self.blocks, r).is_empty()).map(blocks);
-        self.rows * touched.sum::<u64>().min(self.blocks.into()) / u64::from(self.blocks.max(1))
+        let touched = ranges.iter().map(|range| self.bounds.positions(self.blocks, range).len() as u64);
+        let whole = touched.filter(|&blocks| blocks > 0).map(|blocks| (blocks - 1).max(1));
+        self.rows * whole.sum::<u64>().min(self.blocks.into()) / u64::from(self.blocks.max(1))
     }
 }
 

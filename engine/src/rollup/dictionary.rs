@@ -137,14 +137,11 @@ impl TextCoder {
         let texts = column.as_string::<i32>();
         let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
         let mut codes = Vec::with_capacity(texts.len());
-        for (i, ends) in offsets.windows(2).enumerate() {
-            let (start, end) = (ends[0] as usize, ends[1] as usize);
-            let code = if texts.is_null(i) {
-                Some(0)
-            } else if end - start > SHORT_BYTES {
-                self.look_up(texts.value(i))
-            } else {
-                self.short_code(bytes, start, end - start, || texts.value(i))
+        for (text, &start) in texts.iter().zip(offsets) {
+            let code = match text {
+                None => Some(0),
+                Some(text) if text.len() > SHORT_BYTES => self.look_up(text),
+                Some(text) => self.short_code(bytes, start as usize, text),
             };
             match code {
                 Some(code) => codes.push(u64::from(code)),
@@ -154,22 +151,17 @@ impl TextCoder {
         Ok(Some(codes))
     }
 
-    /// The code of a text that stands in `bytes` and is compared as a number.
+    /// The code of a short text, which stands in `bytes` at `start` and is compared as a number.
     #[inline]
-    fn short_code<'t>(
-        &mut self,
-        bytes: &[u8],
-        start: usize,
-        length: usize,
-        text: impl Fn() -> &'t str,
-    ) -> Option<u32> {
+    fn short_code(&mut self, bytes: &[u8], start: usize, text: &str) -> Option<u32> {
+        let length = text.len();
         let word = match bytes.get(start..).and_then(<[u8]>::first_chunk) {
             Some(word) => {
                 u128::from_le_bytes(*word) & !(u128::MAX.checked_shl(length as u32 * 8).unwrap_or(0))
             }
             None => {
                 let mut word = [0; SHORT_BYTES];
-                word[..length].copy_from_slice(&bytes[start..start + length]);
+                word[..length].copy_from_slice(text.as_bytes());
                 u128::from_le_bytes(word)
             }
         };
@@ -180,7 +172,7 @@ impl TextCoder {
         if kept == word && kept_length as usize == length {
             return Some(code);
         }
-        let code = self.look_up(text())?;
+        let code = self.look_up(text)?;
         self.short[place] = (word, length as u32, code);
         Some(code)
     }

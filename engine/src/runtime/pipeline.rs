@@ -30,16 +30,15 @@ const EMISSIONS_MAX: usize = 16;
 /// Bytes of bad rows after which an epoch closes early.
 const BAD_BYTES_MAX: usize = 4 << 20;
 
-/// In a replay, an epoch lasts so many times as long as closing takes, and at most [`REPLAY_INTERVAL_MAX`].
-const COMMIT_SHARE_REPLAY: u32 = 10;
-/// The same for newest events, between [`LIVE_INTERVAL_MIN`] and the interval that was asked for.
-const COMMIT_SHARE_LIVE: u32 = 10;
+/// An epoch lasts so many times as long as closing takes: in a replay at most [`REPLAY_INTERVAL_MAX`], else
+/// between [`LIVE_INTERVAL_MIN`] and the interval that was asked for.
+const COMMIT_SHARE: u32 = 10;
 const LIVE_INTERVAL_MIN: Duration = Duration::from_millis(100);
+const REPLAY_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// The same where somebody waits for the epoch; at most the interval that was asked for.
 const COMMIT_SHARE_HURRIED: u32 = 2;
 /// A guess at what closing takes, for an epoch that is larger than the last.
 const COMMIT_TIME_A_MEGABYTE: Duration = Duration::from_millis(3);
-const REPLAY_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// The longest wait for a worker's barrier without a look at whether the engine stops.
 const WAIT: Duration = Duration::from_millis(50);
@@ -157,7 +156,6 @@ impl Pipeline {
         let committer = Committer {
             splits: BTreeMap::new(),
             done: BTreeSet::new(),
-            epoch: 0,
             last: clock::now(),
             commit_time: Duration::ZERO,
             was_empty: false,
@@ -218,7 +216,6 @@ struct Committer {
     commit: Arc<Metrics>,
     load: Arc<Load>,
     abandon: Arc<AtomicBool>,
-    epoch: u64,
     last: Instant,
     /// How long closing the last epoch took that was committed.
     commit_time: Duration,
@@ -334,12 +331,12 @@ impl Committer {
             return interval.min(self.commit_time * COMMIT_SHARE_HURRIED);
         }
         if !self.spec.source.is_bounded() {
-            let shorter = (self.commit_time * COMMIT_SHARE_LIVE).max(LIVE_INTERVAL_MIN);
+            let shorter = (self.commit_time * COMMIT_SHARE).max(LIVE_INTERVAL_MIN);
             return if self.was_empty { interval } else { interval.min(shorter) };
         }
         let megabytes = self.load.bytes.load(Ordering::Relaxed) >> 20;
         let expected = COMMIT_TIME_A_MEGABYTE * u32::try_from(megabytes).unwrap_or(u32::MAX);
-        let longer = self.commit_time.max(expected) * COMMIT_SHARE_REPLAY;
+        let longer = self.commit_time.max(expected) * COMMIT_SHARE;
         interval.max(longer.min(REPLAY_INTERVAL_MAX))
     }
 
@@ -403,9 +400,8 @@ impl Committer {
     /// theirs, is the next epoch's.
     fn close<'s>(&mut self, store: &'s Store, open: &mut Open<'s>) -> Result<Vec<Barrier>> {
         let start = clock::now();
-        self.epoch += 1;
         for (control, _) in &self.workers {
-            control.send(Control::Barrier(self.epoch)).map_err(|_| gone())?;
+            control.send(Control::Barrier).map_err(|_| gone())?;
         }
         let mut next = Open::default();
         while open.barriers.len() < self.workers.len() {

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use siltstone_engine::runtime::ViewState;
 
-use crate::fixture::{LIMIT, Numbers, groups, open, source, view};
-
-const SHORT: Duration = Duration::from_millis(5);
+use crate::fixture::{LIMIT, Numbers, SHORT, groups, open, source, view};
 
 fn views_created_on_the_way_equal_the_first(keeps_rows: bool) {
     let dir = tempfile::tempdir().expect("a directory");

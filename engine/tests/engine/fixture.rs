@@ -19,6 +19,8 @@ use siltstone_engine::runtime::{Engine, Options, Snapshot};
 
 /// The longest wait for anything in these tests.
 pub const LIMIT: Duration = Duration::from_secs(60);
+/// An interval at which many epochs close.
+pub const SHORT: Duration = Duration::from_millis(5);
 
 const SPLITS: i64 = 3;
 
@@ -241,6 +243,16 @@ pub fn open(dir: &Path, numbers: &Numbers, memory_bytes: u64, interval: Duration
         }
     }
     engine
+}
+
+/// Waits for something to become true.
+pub fn until(engine: &Engine, what: &str, is_true: impl Fn() -> bool) {
+    let mut looks = 0;
+    while !is_true() {
+        looks += 1;
+        assert!(looks < 20_000, "never came true: {what}: {:?}", engine.status());
+        siltstone_engine::clock::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Each key's count and sum, as a snapshot shows them; every key must come once, in order.

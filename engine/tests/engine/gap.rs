@@ -2,23 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use siltstone_engine::error::Kind;
-use siltstone_engine::runtime::{Engine, PipelineState, ViewState};
+use siltstone_engine::runtime::{PipelineState, ViewState};
 
-use crate::fixture::{LIMIT, Numbers, count, groups, open, source, view};
-
-const SHORT: Duration = Duration::from_millis(5);
-
-fn until(engine: &Engine, what: &str, is_true: impl Fn() -> bool) {
-    let mut looks = 0;
-    while !is_true() {
-        looks += 1;
-        assert!(looks < 20_000, "never came true: {what}: {:?}", engine.status());
-        siltstone_engine::clock::sleep(Duration::from_millis(1));
-    }
-}
+use crate::fixture::{LIMIT, Numbers, SHORT, count, groups, open, source, until, view};
 
 #[test]
 fn a_backfill_that_meets_a_gap_stops_alone_and_dropping_its_view_ends_the_matter() {

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use siltstone_engine::error::Kind;
 
-use crate::fixture::{LIMIT, Numbers, count, groups, open, source, view};
-
-const SHORT: Duration = Duration::from_millis(5);
+use crate::fixture::{LIMIT, Numbers, SHORT, count, groups, open, source, view};
 
 #[test]
 fn everything_is_counted_once_and_again_after_a_restart() {

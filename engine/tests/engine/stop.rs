@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use siltstone_engine::clock;
 
-use crate::fixture::{LIMIT, Numbers, open, source, view};
-
-const SHORT: Duration = Duration::from_millis(5);
+use crate::fixture::{Numbers, SHORT, open, source, until, view};
 
 #[test]
 fn a_source_that_nobody_answers_does_not_hold_up_the_end() {
@@ -37,18 +35,11 @@ fn a_source_hears_of_idle_epochs_and_of_the_end() {
     engine.create_view("", view("v", source)).expect("creates");
     engine.start(false).expect("starts");
     let read = || engine.status().splits.iter().map(|s| s.offset).sum::<i64>();
-    let start = clock::now();
     // Two workers have two of the three splits.
-    while read() < 1_000 {
-        assert!(start.elapsed() < LIMIT, "{:?}", engine.status());
-        clock::sleep(Duration::from_millis(1));
-    }
+    until(&engine, "the first part is read", || read() == 1_000);
     let commits = || numbers.outside.commits.load(Ordering::Acquire);
     let before = commits();
-    while commits() < before + 5 {
-        assert!(start.elapsed() < LIMIT, "nothing is said of epochs in which nothing came");
-        clock::sleep(Duration::from_millis(1));
-    }
+    until(&engine, "something is said of epochs in which nothing came", || commits() >= before + 5);
     assert_eq!(numbers.outside.flushes.load(Ordering::Acquire), 0);
     engine.stop();
     assert_eq!(numbers.outside.flushes.load(Ordering::Acquire), 1);

@@ -114,27 +114,26 @@ impl TableProvider for RelationTable {
         };
         // Counting rows needs a column to count them by.
         let wanted = projection.map(|columns| if columns.is_empty() { vec![0] } else { columns.clone() });
-        let mut rows = self.row_statistics(&snapshot);
-        let parts = match &self.rows {
+        let (parts, rows) = match &self.rows {
             Rows::Nowhere { views } => {
                 return Err(DataFusionError::External(Box::new(self.keeps_none(views))));
             }
             Rows::Rollup { view, keys } => {
                 let conditions = conditions(filters, &self.schema, *keys);
-                rows = Precision::Inexact(snapshot.group_count_about(*view, &conditions) as usize);
-                vec![rollup_part(*view, conditions, wanted)]
+                let rows = Precision::Inexact(snapshot.group_count_about(*view, &conditions));
+                (vec![rollup_part(*view, conditions, wanted)], rows)
             }
             Rows::Kept { table } => {
                 let parts = snapshot.row_parts(*table);
                 let parts = parts.map_err(|e| DataFusionError::External(Box::new(e)))?;
-                divide(parts, state.config().target_partitions())
-                    .into_iter()
-                    .map(|parts| kept_part(&snapshot, parts, wanted.clone()))
-                    .collect()
+                let lists = divide(parts, state.config().target_partitions());
+                let parts = lists.into_iter().map(|parts| kept_part(&snapshot, parts, wanted.clone()));
+                // `count(*)` is answered from it.
+                (parts.collect(), Precision::Exact(snapshot.row_count(*table)))
             }
         };
         let mut statistics = Statistics::new_unknown(&schema);
-        statistics.num_rows = rows;
+        statistics.num_rows = rows.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
         Ok(Arc::new(ScanExec::new(self.name.clone(), schema, parts, statistics).with_filters(filters)))
     }
 
@@ -146,14 +145,6 @@ impl TableProvider for RelationTable {
             _ => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(support).collect())
-    }
-}
-
-impl RelationTable {
-    /// Exact for kept rows: `count(*)` is answered from it.
-    fn row_statistics(&self, snapshot: &Snapshot) -> Precision<usize> {
-        let rows = usize::try_from(self.rows_max(snapshot)).unwrap_or(usize::MAX);
-        if matches!(self.rows, Rows::Kept { .. }) { Precision::Exact(rows) } else { Precision::Inexact(rows) }
     }
 }
 
