@@ -47,6 +47,19 @@ pub fn in_parallel(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Resu
     })
 }
 
+/// Does one thing on a thread of its own and another on this one; the error of this one comes first.
+pub fn beside<A: Send, B>(
+    other: impl FnOnce() -> Result<A> + Send,
+    own: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let own = own();
+        let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+        own.and_then(|own| Ok((other?, own)))
+    })
+}
+
 /// Does the work; a panic in it becomes an error, so that whoever waits for the thread learns of it.
 pub fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {

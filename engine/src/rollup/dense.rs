@@ -12,7 +12,7 @@ use super::part::{Codes, Part};
 const CELLS_FREE: u64 = 1 << 14;
 /// Cells for each group beyond that, and at most.
 const CELLS_PER_GROUP: u64 = 32;
-const CELLS_MAX: u64 = 1 << 23;
+const CELLS_MAX: u64 = 1 << 24;
 
 /// The cells, and the box that they are.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt32Type};
 use foldhash::fast::FixedState;
 
+use super::part::Codes;
 use crate::error::Result;
 
 /// Bits of a text's code.
@@ -95,7 +96,7 @@ pub struct TextCoder {
     /// Short texts: their bytes, length and code.
     short: Vec<(u128, u32, u32)>,
     /// The values of the last arrow dictionary, and their codes.
-    last: Option<(ArrayRef, Vec<u64>)>,
+    last: Option<(ArrayRef, Codes)>,
 }
 
 impl TextCoder {
@@ -108,7 +109,7 @@ impl TextCoder {
     }
 
     /// The codes of a column of text, as it is or with a dictionary of its own; `None` if they are too many.
-    pub fn encode(&mut self, column: &ArrayRef) -> Result<Option<Vec<u64>>> {
+    pub fn encode(&mut self, column: &ArrayRef) -> Result<Option<Codes>> {
         let Some(coded) = column.as_any_dictionary_opt() else {
             return self.encode_texts(column);
         };
@@ -125,15 +126,19 @@ impl TextCoder {
             };
             self.last = Some((values.clone(), codes));
         }
-        let codes = self.last.as_ref().map_or(&[][..], |(_, codes)| codes);
+        let Some((_, all)) = &self.last else {
+            return Ok(None);
+        };
+        let code = |key: u32| all.values[key as usize];
         let keys = coded.keys().as_primitive::<UInt32Type>();
-        Ok(Some(match keys.nulls().filter(|n| n.null_count() > 0) {
-            None => keys.values().iter().map(|&k| codes[k as usize]).collect(),
-            Some(_) => keys.iter().map(|k| k.map_or(0, |k| codes[k as usize])).collect(),
-        }))
+        let values = match keys.nulls().filter(|n| n.null_count() > 0) {
+            None => keys.values().iter().map(|&k| code(k)).collect(),
+            Some(_) => keys.iter().map(|k| k.map_or(0, code)).collect(),
+        };
+        Ok(Some(Codes::among(values, all)))
     }
 
-    fn encode_texts(&mut self, column: &ArrayRef) -> Result<Option<Vec<u64>>> {
+    fn encode_texts(&mut self, column: &ArrayRef) -> Result<Option<Codes>> {
         let texts = column.as_string::<i32>();
         let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
         let mut codes = Vec::with_capacity(texts.len());
@@ -148,7 +153,7 @@ impl TextCoder {
                 None => return Ok(None),
             }
         }
-        Ok(Some(codes))
+        Ok(Some(Codes::new(codes, None)))
     }
 
     /// The code of a short text, which stands in `bytes` at `start` and is compared as a number.

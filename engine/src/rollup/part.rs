@@ -49,22 +49,31 @@ impl Codes {
         Self { values, valid, span: OnceLock::new() }
     }
 
-    /// The least and the greatest code of a value; the first is above the second if there are only NULLs. For
-    /// codes of a `wide` part, or not: they are looked through once.
+    /// Codes that are among some others: those of a dictionary, whose span is known.
+    pub fn among(values: Vec<u64>, others: &Self) -> Self {
+        Self { values, valid: None, span: others.span(false).into() }
+    }
+
+    /// No code of a value is less than the first or greater than the second; the first is above the second if
+    /// there are only NULLs. For codes of a `wide` part, or not: they are looked through once.
     pub fn span(&self, wide: bool) -> (u64, u64) {
-        *self.span.get_or_init(|| match &self.valid {
-            Some(valid) => {
-                let values = self.values.iter().zip(valid).filter_map(|(&code, valid)| valid.then_some(code));
-                values.fold((u64::MAX, 0), |(least, greatest), code| (least.min(code), greatest.max(code)))
-            }
-            None if wide => {
-                let least = self.values.iter().copied().min().unwrap_or(u64::MAX);
-                (least, self.values.iter().copied().max().unwrap_or(0))
-            }
-            None => {
-                // NULL is 0 here; less one it is the greatest.
-                let least = self.values.iter().map(|code| code.wrapping_sub(1)).min().unwrap_or(u64::MAX);
-                (least.saturating_add(1), self.values.iter().copied().max().unwrap_or(0))
+        *self.span.get_or_init(|| {
+            let values = self.values.iter().copied();
+            let widen = |(least, greatest): (u64, u64), code: u64| (least.min(code), greatest.max(code));
+            match &self.valid {
+                Some(valid) => {
+                    let values = values.zip(valid).filter_map(|(code, valid)| valid.then_some(code));
+                    values.fold((u64::MAX, 0), widen)
+                }
+                None if wide => values.fold((u64::MAX, 0), widen),
+                None => {
+                    // NULL is 0 here; less one it is the greatest.
+                    let widen = |(least, greatest): (u64, u64), code: u64| {
+                        (least.min(code.wrapping_sub(1)), greatest.max(code))
+                    };
+                    let (least, greatest) = values.fold((u64::MAX, 0), widen);
+                    (least.saturating_add(1), greatest)
+                }
             }
         })
     }
@@ -124,9 +133,7 @@ impl Part {
         let half = |bits: u32| 1_i64 << (bits - 1);
         let values = match self {
             Self::Text => {
-                return texts
-                    .map_or(Ok(None), |t| t.encode(column))
-                    .map(|codes: Option<Vec<u64>>| codes.map(|values| Codes::new(values, None)));
+                return texts.map_or(Ok(None), |texts| texts.encode(column));
             }
             Self::Boolean => {
                 let booleans = column.as_boolean();

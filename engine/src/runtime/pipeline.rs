@@ -439,11 +439,7 @@ impl Committer {
             return Ok(());
         }
         let mut change = Change { closes_epoch: true, ..Change::default() };
-        for (view, blocks) in press(&self.spec.graph, open.groups, self.spec.workers)? {
-            let mut run = RunWriter::begin(store, self.spec.graph.views[view].id);
-            blocks.into_iter().try_for_each(|block| run.write_encoded(block))?;
-            change.add_runs.extend(run.finish(0)?);
-        }
+        change.add_runs = press(store, &self.spec.graph, open.groups, self.spec.workers)?;
         if let Some(kept) = open.kept {
             change.add_runs.extend(kept.finish(0)?);
         }

@@ -1,29 +1,37 @@
-//! The groups of an epoch, pressed into blocks: the workers' tables merged, sorted and encoded, and the views
-//! that no event feeds derived from those that events do. One level of the lattice after the other, each by
-//! several threads: first they take whole tables to merge and sort, then stretches of blocks to encode.
+//! The groups of an epoch, pressed into runs: the workers' tables merged, sorted, encoded and written, and the
+//! views that no event feeds derived from those that events do. One level of the lattice after the other, each
+//! by several threads: first they take whole tables to merge and sort, then stretches of blocks to encode.
+
+mod writing;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use crossbeam::channel::{Sender, bounded};
+
 use crate::clock;
 use crate::dataflow::GraphSpec;
-use crate::error::{Error, Result};
-use crate::lsm::Block;
+use crate::error::{Error, Kind, Result};
+use crate::lsm::{Block, RunRecord, Store};
 use crate::rollup::{Derivation, Drain, Feed, GroupTable};
+use writing::{Stretch, Writing};
 
 /// Blocks that a thread encodes one after the other. What they hold of a coarser view's keys is found in the
 /// cache.
 const STRETCH_BLOCKS: usize = 16;
 
-/// The blocks of each view, by its place in the graph's list.
-pub type Pressed = BTreeMap<usize, Vec<Block>>;
-
-/// Tables of the same view, by its place.
+/// Tables of the same view, by its place in the graph's list.
 type Tables = BTreeMap<usize, Vec<GroupTable>>;
 
-/// Presses the tables of the views that saw events, given by their ids.
-pub fn press(graph: &GraphSpec, groups: BTreeMap<u32, Vec<GroupTable>>, threads: usize) -> Result<Pressed> {
+/// Presses the tables of the views that saw events, given by their ids. The runs are part of the store once
+/// their records are committed.
+pub fn press(
+    store: &Store,
+    graph: &GraphSpec,
+    groups: BTreeMap<u32, Vec<GroupTable>>,
+    threads: usize,
+) -> Result<Vec<RunRecord>> {
     let mut level = Tables::new();
     for (id, tables) in groups {
         let place = graph.views.iter().position(|v| v.id == id);
@@ -32,12 +40,20 @@ pub fn press(graph: &GraphSpec, groups: BTreeMap<u32, Vec<GroupTable>>, threads:
         })?;
         level.insert(place, tables);
     }
-    let mut pressed = Pressed::new();
+    let mut runs = Vec::new();
     while !level.is_empty() {
         let sorted = sort(level, threads)?;
-        level = encode(graph, sorted, threads, &mut pressed)?;
+        let views = sorted.iter().map(|(place, drain)| (*place, graph.views[*place].id, drain.blocks()));
+        let mut writing = Writing::new(store, views);
+        let (out, encoded) = bounded(4 * threads);
+        let (next, ()) = clock::beside(
+            || encode(graph, &sorted, threads, out),
+            || encoded.into_iter().try_for_each(|stretch| writing.put(stretch)),
+        )?;
+        level = next;
+        runs.extend(writing.finish());
     }
-    Ok(pressed)
+    Ok(runs)
 }
 
 /// Merges and sorts the tables of each view.
@@ -71,31 +87,30 @@ fn merge(mut tables: Vec<GroupTable>) -> Result<Option<GroupTable>> {
 /// Encodes sorted views; the answer is what their groups are for the views that they feed.
 fn encode(
     graph: &GraphSpec,
-    sorted: Vec<(usize, Drain)>,
+    sorted: &[(usize, Drain)],
     threads: usize,
-    pressed: &mut Pressed,
+    out: Sender<Stretch>,
 ) -> Result<Tables> {
     let stretches = sorted.iter().flat_map(|(place, drain)| {
         let starts = (0..drain.blocks()).step_by(STRETCH_BLOCKS);
         starts.map(move |start| (*place, drain, start..drain.blocks().min(start + STRETCH_BLOCKS)))
     });
-    let stretches: Vec<_> = stretches.collect();
+    let mut stretches: Vec<_> = stretches.collect();
+    // Those that are written first are taken first.
+    stretches.reverse();
     let threads = threads.clamp(1, stretches.len().max(1));
-    let (waiting, encoded, fed) = (Mutex::new(stretches), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let (waiting, fed) = (Mutex::new(stretches), Mutex::new(Vec::new()));
     clock::in_parallel(threads, || {
         let mut tables = BTreeMap::new();
         while let Some((place, drain, range)) = take(&waiting) {
-            let blocks = stretch(graph, place, drain, range.clone(), &mut tables)?;
-            put(&encoded, [((place, range.start), blocks)]);
+            let first = range.start;
+            let blocks = stretch(graph, place, drain, range, &mut tables)?;
+            let written = out.send(Stretch { place, first, blocks });
+            written.map_err(|_| Error::new(Kind::Closed, "blocks are no longer written"))?;
         }
         put(&fed, tables);
         Ok(())
     })?;
-    let mut encoded = encoded.into_inner().unwrap_or_else(PoisonError::into_inner);
-    encoded.sort_unstable_by_key(|(at, _)| *at);
-    for ((place, _), blocks) in encoded {
-        pressed.entry(place).or_default().extend(blocks);
-    }
     let mut level = Tables::new();
     for (to, table) in fed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         level.entry(to).or_default().push(table);
