@@ -22,7 +22,10 @@ impl Groups {
     pub fn export(&self, order: &[u32]) -> Result<Vec<ArrayRef>> {
         // The rows are looked up once, each as a whole; columns are then taken from their copies.
         let mut rows = Vec::with_capacity(order.len() * self.plan.words());
-        order.iter().for_each(|&group| rows.extend_from_slice(&self.rows.get(group)[self.key_words..]));
+        for &group in order {
+            rows.extend_from_slice(&self.rows.get(group)[self.key_words..]);
+            rows.extend_from_slice(self.more.get(group));
+        }
         let states = States { rows: &rows, words: self.plan.words(), groups: self, order };
         let mut columns = Vec::new();
         for call in &self.plan.calls {
@@ -76,7 +79,7 @@ impl States<'_> {
 
     fn sums(&self, input: &Input, argument: Option<&DataType>, columns: &mut Vec<ArrayRef>) -> Result<()> {
         let nulls = self.seen(input);
-        let at = input.sum_at();
+        let at = input.at + input.sum();
         match (input.kind, argument) {
             (Kind::Float, _) => {
                 let sums: Vec<f64> = self.each(at, 1, |w| f64::from_bits(w[0])).collect();
@@ -101,7 +104,7 @@ impl States<'_> {
     fn extremes(&self, input: &Input, max: bool, argument: Option<&DataType>) -> Result<ArrayRef> {
         let nulls = self.seen(input);
         let argument = argument.unwrap_or(&DataType::Int64);
-        let at = if max { input.max_at() } else { input.min_at() };
+        let at = input.at + if max { input.max() } else { input.min() };
         // Where no row counted the words hold the identity, which a column need not show.
         let zero = |i: usize| nulls.as_ref().is_some_and(|n| n.is_null(i));
         Ok(match input.kind {

@@ -19,8 +19,11 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 #[derive(Debug)]
 pub struct Groups {
     pub(super) plan: Arc<Plan>,
+    /// The key, and the words that stand beside it.
     pub(super) rows: Rows,
     pub(super) key_words: usize,
+    /// The other words.
+    pub(super) more: Rows,
     pub(super) texts: Vec<Texts>,
     count: usize,
 }
@@ -29,8 +32,8 @@ impl Groups {
     /// No groups, with room for keys of so many words.
     pub fn new(plan: Arc<Plan>, key_words: usize) -> Self {
         let texts = (0..plan.texts).map(|_| Texts::default()).collect();
-        let stride = key_words + plan.words();
-        Self { plan, rows: Rows::new(stride), key_words, texts, count: 0 }
+        let (rows, more) = (Rows::new(key_words + plan.beside), Rows::new(plan.words() - plan.beside));
+        Self { plan, rows, key_words, more, texts, count: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -55,7 +58,9 @@ impl Groups {
     #[inline]
     pub fn add(&mut self, key: &[u64]) -> u32 {
         let group = u32::try_from(self.count).expect("a table is drained long before 2^32 groups");
-        self.rows.add(group, &key[..self.key_words], &self.plan.identity);
+        let (beside, more) = self.plan.identity.split_at(self.plan.beside);
+        self.rows.add(group, &key[..self.key_words], beside);
+        self.more.add(group, more, &[]);
         self.count += 1;
         group
     }
@@ -75,13 +80,14 @@ impl Groups {
     /// Forgets all groups and keeps the memory.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.more.clear();
         self.texts.iter_mut().for_each(Texts::clear);
         self.count = 0;
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.rows.bytes() + self.texts.iter().map(Texts::bytes).sum::<usize>()
+        self.rows.bytes() + self.more.bytes() + self.texts.iter().map(Texts::bytes).sum::<usize>()
     }
 
     /// Folds a batch: row `i` belongs to `groups[i]`. `values` and `masks` are by the places that the calls
@@ -95,13 +101,19 @@ impl Groups {
             match (input.kind, values) {
                 (Kind::Integer, Some(values)) => {
                     let values = cast(values, &DataType::Int64)?;
-                    fold(input, self.words(), groups, values.as_primitive::<Int64Type>().values(), &counted);
+                    fold(
+                        input,
+                        self.words(input),
+                        groups,
+                        values.as_primitive::<Int64Type>().values(),
+                        &counted,
+                    );
                 }
                 (Kind::Float, Some(values)) => {
                     let values = cast(values, &DataType::Float64)?;
                     fold(
                         input,
-                        self.words(),
+                        self.words(input),
                         groups,
                         values.as_primitive::<Float64Type>().values(),
                         &counted,
@@ -109,15 +121,15 @@ impl Groups {
                 }
                 (Kind::Decimal, Some(values)) => {
                     let values = values.as_primitive::<Decimal128Type>().values();
-                    if !fold_decimals(input, self.words(), groups, values, &counted) {
+                    if !fold_decimals(input, self.words(input), groups, values, &counted) {
                         return Err(overflow("decimals"));
                     }
                 }
                 (Kind::Text, Some(values)) => {
-                    count(input, self.words(), groups, &counted);
+                    count(self.words(input), groups, &counted);
                     self.offer(input, groups, values, [input.mins, input.maxes], &counted)?;
                 }
-                (Kind::Count, _) | (_, None) => count(input, self.words(), groups, &counted),
+                (Kind::Count, _) | (_, None) => count(self.words(input), groups, &counted),
             }
         }
         Ok(())
@@ -142,8 +154,19 @@ impl Groups {
         Ok(())
     }
 
-    fn words(&mut self) -> Words<'_> {
-        Words { rows: &mut self.rows, states: self.key_words }
+    fn words(&mut self, input: &Input) -> Words<'_> {
+        match input.at.checked_sub(self.plan.beside) {
+            Some(start) => Words { rows: &mut self.more, start },
+            None => Words { rows: &mut self.rows, start: self.key_words + input.at },
+        }
+    }
+
+    /// The words of an input in a group's row.
+    fn words_of(&self, input: &Input, group: u32) -> &[u64] {
+        match input.at.checked_sub(self.plan.beside) {
+            Some(start) => &self.more.get(group)[start..],
+            None => &self.rows.get(group)[self.key_words + input.at..],
+        }
     }
 
     fn grow_texts(&mut self) {
@@ -157,18 +180,19 @@ impl Groups {
         let plan = self.plan.clone();
         let mut fits = true;
         for (from, &to) in (0..other.count as u32).zip(groups) {
-            let from = &other.rows.get(from)[other.key_words..];
-            let to = &mut self.rows.get_mut(to)[self.key_words..];
             for input in &plan.inputs {
-                to[input.at] += from[input.at];
+                let from = other.words_of(input, from);
+                let Words { rows, start } = self.words(input);
+                let to = &mut rows.get_mut(to)[start..];
+                to[0] += from[0];
                 if input.sums {
-                    fits &= add_sum(input, &mut to[input.sum_at()..], &from[input.sum_at()..]);
+                    fits &= add_sum(input, &mut to[input.sum()..], &from[input.sum()..]);
                 }
                 if input.mins {
-                    best(input.kind, &mut to[input.min_at()..], &from[input.min_at()..], false);
+                    best(input.kind, &mut to[input.min()..], &from[input.min()..], false);
                 }
                 if input.maxes {
-                    best(input.kind, &mut to[input.max_at()..], &from[input.max_at()..], true);
+                    best(input.kind, &mut to[input.max()..], &from[input.max()..], true);
                 }
             }
         }
@@ -220,31 +244,35 @@ impl Groups {
         }
         if counts && !std::mem::replace(&mut done[0], true) {
             let counts = columns[columns.len() - 1].as_primitive::<Int64Type>().values();
-            let start = self.key_words + input.at;
+            let Words { rows, start } = self.words(input);
             for (&group, &n) in groups.iter().zip(counts) {
-                self.rows.get_mut(group)[start] += n as u64;
+                rows.get_mut(group)[start] += n as u64;
             }
         }
         let counted = counted(groups.len(), Some(first), None);
         if !counts && !std::mem::replace(&mut done[0], true) {
-            count(input, self.words(), groups, &counted);
+            count(self.words(input), groups, &counted);
         }
         let (what, states) = match function {
             Count => return Ok(()),
-            Sum | Avg => (1, input.sum_at()),
-            Min => (2, input.min_at()),
-            Max => (3, input.max_at()),
+            Sum | Avg => (1, input.sum()),
+            Min => (2, input.min()),
+            Max => (3, input.max()),
         };
         if std::mem::replace(&mut done[what], true) {
             return Ok(());
         }
-        let start = self.key_words + states;
+        if input.kind == Kind::Text {
+            return self.offer(input, groups, first, [what == 2, what == 3], &counted);
+        }
+        let Words { rows, start } = self.words(input);
+        let start = start + states;
         match (what, input.kind) {
             (1, Kind::Float) => {
                 let sums = first.as_primitive::<Float64Type>().values();
                 let errors = columns[1].as_primitive::<Float64Type>().values();
                 counted.for_each(|i| {
-                    let words = &mut self.rows.get_mut(groups[i])[start..][..2];
+                    let words = &mut rows.get_mut(groups[i])[start..][..2];
                     sums[i].add(words);
                     words[1] = (f64::from_bits(words[1]) + errors[i]).to_bits();
                 });
@@ -253,7 +281,7 @@ impl Groups {
                 let sums = first.as_primitive::<arrow::datatypes::Decimal256Type>().values();
                 let mut fits = true;
                 counted.for_each(|i| {
-                    let words = &mut self.rows.get_mut(groups[i])[start..][..4];
+                    let words = &mut rows.get_mut(groups[i])[start..][..4];
                     fits &= set_decimal_sum(words, decimal_sum(words).checked_add(sums[i]));
                 });
                 return if fits { Ok(()) } else { Err(overflow("decimals")) };
@@ -262,7 +290,7 @@ impl Groups {
                 let sums = first.as_primitive::<Decimal128Type>().values();
                 let mut fits = true;
                 counted.for_each(|i| {
-                    let words = &mut self.rows.get_mut(groups[i])[start..][..2];
+                    let words = &mut rows.get_mut(groups[i])[start..][..2];
                     match integer_sum(words).checked_add(sums[i]) {
                         Some(sum) => words.copy_from_slice(&[sum as u64, (sum >> 64) as u64]),
                         None => fits = false,
@@ -275,7 +303,7 @@ impl Groups {
                 counted.for_each(|i| {
                     best(
                         input.kind,
-                        &mut self.rows.get_mut(groups[i])[start..][..1],
+                        &mut rows.get_mut(groups[i])[start..][..1],
                         &[ordered[i] as u64],
                         what == 3,
                     );
@@ -284,11 +312,9 @@ impl Groups {
             (_, Kind::Decimal) => {
                 let values = first.as_primitive::<Decimal128Type>().values();
                 let better = if what == 3 { i128::max } else { i128::min };
-                counted
-                    .for_each(|i| keep(&mut self.rows.get_mut(groups[i])[start..][..2], values[i], better));
+                counted.for_each(|i| keep(&mut rows.get_mut(groups[i])[start..][..2], values[i], better));
             }
-            (_, Kind::Text) => self.offer(input, groups, first, [what == 2, what == 3], &counted)?,
-            (_, Kind::Count) => {}
+            (_, Kind::Text | Kind::Count) => {}
         }
         Ok(())
     }

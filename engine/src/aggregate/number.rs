@@ -92,11 +92,11 @@ pub(super) fn set_decimal_sum(words: &mut [u64], sum: Option<i256>) -> bool {
     sum.is_some()
 }
 
-/// Groups' rows.
+/// The words of an input in the rows of the groups.
 pub(super) struct Words<'w> {
     pub rows: &'w mut Rows,
-    /// Where the states begin in a row.
-    pub states: usize,
+    /// The first of them.
+    pub start: usize,
 }
 
 /// Folds numbers into the rows of their groups.
@@ -108,26 +108,24 @@ pub(super) fn fold<N: Number>(
     counted: &Counted,
 ) {
     match (input.sums, input.mins, input.maxes) {
-        (true, true, true) => pass::<N, true, true, true>(input, words, groups, values, counted),
-        (true, true, false) => pass::<N, true, true, false>(input, words, groups, values, counted),
-        (true, false, true) => pass::<N, true, false, true>(input, words, groups, values, counted),
-        (true, false, false) => pass::<N, true, false, false>(input, words, groups, values, counted),
-        (false, true, true) => pass::<N, false, true, true>(input, words, groups, values, counted),
-        (false, true, false) => pass::<N, false, true, false>(input, words, groups, values, counted),
-        (false, false, true) => pass::<N, false, false, true>(input, words, groups, values, counted),
-        (false, false, false) => count(input, words, groups, counted),
+        (true, true, true) => pass::<N, true, true, true>(words, groups, values, counted),
+        (true, true, false) => pass::<N, true, true, false>(words, groups, values, counted),
+        (true, false, true) => pass::<N, true, false, true>(words, groups, values, counted),
+        (true, false, false) => pass::<N, true, false, false>(words, groups, values, counted),
+        (false, true, true) => pass::<N, false, true, true>(words, groups, values, counted),
+        (false, true, false) => pass::<N, false, true, false>(words, groups, values, counted),
+        (false, false, true) => pass::<N, false, false, true>(words, groups, values, counted),
+        (false, false, false) => count(words, groups, counted),
     }
 }
 
 /// One pass, with what it does known to the compiler.
 fn pass<N: Number, const SUM: bool, const MIN: bool, const MAX: bool>(
-    input: &Input,
-    Words { rows, states }: Words<'_>,
+    Words { rows, start }: Words<'_>,
     groups: &[u32],
     values: &[N],
     counted: &Counted,
 ) {
-    let start = states + input.at;
     let length = 1 + 2 * usize::from(SUM) + usize::from(MIN) + usize::from(MAX);
     let min = 1 + 2 * usize::from(SUM);
     let max = min + usize::from(MIN);
@@ -149,32 +147,31 @@ fn pass<N: Number, const SUM: bool, const MIN: bool, const MAX: bool>(
 }
 
 /// Counts rows.
-pub(super) fn count(input: &Input, Words { rows, states }: Words<'_>, groups: &[u32], counted: &Counted) {
-    let start = states + input.at;
+pub(super) fn count(Words { rows, start }: Words<'_>, groups: &[u32], counted: &Counted) {
     counted.for_each(|i| rows.get_mut(groups[i])[start] += 1);
 }
 
 /// Folds decimals; false if a sum overflowed.
 pub(super) fn fold_decimals(
     input: &Input,
-    Words { rows, states }: Words<'_>,
+    Words { rows, start }: Words<'_>,
     groups: &[u32],
     values: &[i128],
     counted: &Counted,
 ) -> bool {
     let mut fits = true;
     counted.for_each(|i| {
-        let row = &mut rows.get_mut(groups[i])[states..states + input.end()];
-        row[input.at] += 1;
+        let row = &mut rows.get_mut(groups[i])[start..start + input.words()];
+        row[0] += 1;
         if input.sums {
-            let sum = &mut row[input.sum_at()..];
+            let sum = &mut row[input.sum()..];
             fits &= set_decimal_sum(sum, decimal_sum(sum).checked_add(i256::from_i128(values[i])));
         }
         if input.mins {
-            keep(&mut row[input.min_at()..], values[i], i128::min);
+            keep(&mut row[input.min()..], values[i], i128::min);
         }
         if input.maxes {
-            keep(&mut row[input.max_at()..], values[i], i128::max);
+            keep(&mut row[input.max()..], values[i], i128::max);
         }
     });
     fits

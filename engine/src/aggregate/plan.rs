@@ -5,6 +5,9 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataT
 use super::Function;
 use crate::error::Result;
 
+/// Words of a line of the cache.
+const LINE_WORDS: usize = 8;
+
 /// An aggregate, its argument and filter given by their places among the values that are folded.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -29,6 +32,9 @@ pub struct Plan {
     pub(super) inputs: Vec<Input>,
     /// A group without rows.
     pub(super) identity: Vec<u64>,
+    /// So many of its words stand beside the key: all if that is one line of the cache, else those that every
+    /// row changes.
+    pub(super) beside: usize,
     /// Columns of text kept beside the words.
     pub(super) texts: usize,
 }
@@ -42,7 +48,8 @@ pub(super) struct Planned {
     pub data_type: Option<DataType>,
 }
 
-/// What is folded from one argument under one filter: the words `n [sum] [min] [max]`.
+/// What is folded from one argument under one filter: the words `n [sum] [min] [max]`. Their places are counted
+/// from the first of them.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
     pub value: Option<usize>,
@@ -51,7 +58,7 @@ pub(super) struct Input {
     pub sums: bool,
     pub mins: bool,
     pub maxes: bool,
-    /// The first word.
+    /// The first word among those of the group.
     pub at: usize,
     /// For text: the columns of the least and the greatest.
     pub text: [usize; 2],
@@ -98,20 +105,21 @@ impl Kind {
 }
 
 impl Input {
-    pub fn sum_at(&self) -> usize {
-        self.at + 1
+    pub fn sum(&self) -> usize {
+        1
     }
 
-    pub fn min_at(&self) -> usize {
-        self.sum_at() + if self.sums { self.kind.sum_words() } else { 0 }
+    pub fn min(&self) -> usize {
+        self.sum() + if self.sums { self.kind.sum_words() } else { 0 }
     }
 
-    pub fn max_at(&self) -> usize {
-        self.min_at() + if self.mins { self.kind.extreme_words() } else { 0 }
+    pub fn max(&self) -> usize {
+        self.min() + if self.mins { self.kind.extreme_words() } else { 0 }
     }
 
-    pub fn end(&self) -> usize {
-        self.max_at() + if self.maxes { self.kind.extreme_words() } else { 0 }
+    /// How many there are.
+    pub fn words(&self) -> usize {
+        self.max() + if self.maxes { self.kind.extreme_words() } else { 0 }
     }
 }
 
@@ -130,7 +138,8 @@ impl Plan {
     /// # Errors
     /// If a function does not take its argument's type.
     pub fn new(calls: &[Call]) -> Result<Self> {
-        let mut plan = Self { calls: Vec::new(), inputs: Vec::new(), identity: Vec::new(), texts: 0 };
+        let mut plan =
+            Self { calls: Vec::new(), inputs: Vec::new(), identity: Vec::new(), beside: 0, texts: 0 };
         for call in calls {
             let data_type = call.argument.as_ref().map(|a| a.data_type.clone());
             check(call.function, data_type.as_ref())?;
@@ -166,25 +175,37 @@ impl Plan {
             if !(input.sums || input.mins || input.maxes) {
                 input.kind = Kind::Count;
             }
+        }
+        // What every row changes comes first.
+        let mut inputs: Vec<&mut Input> = self.inputs.iter_mut().collect();
+        inputs.sort_by_key(|input| (input.kind != Kind::Count, input.value.is_some()));
+        for input in inputs {
             input.at = self.identity.len();
-            self.identity.resize(input.end(), 0);
-            let least = |words: &mut [u64], at: usize, value: i128| match input.kind {
+            self.identity.resize(input.at + input.words(), 0);
+            if input.value.is_none() {
+                self.beside = self.identity.len();
+            }
+            let words = &mut self.identity[input.at..];
+            let least = |words: &mut [u64], value: i128| match input.kind {
                 Kind::Integer | Kind::Float => {
-                    words[at] = value.clamp(i64::MIN.into(), i64::MAX.into()) as u64
+                    words[0] = value.clamp(i64::MIN.into(), i64::MAX.into()) as u64
                 }
-                Kind::Decimal => words[at..at + 2].copy_from_slice(&[value as u64, (value >> 64) as u64]),
+                Kind::Decimal => words[..2].copy_from_slice(&[value as u64, (value >> 64) as u64]),
                 Kind::Count | Kind::Text => {}
             };
             if input.mins {
-                least(&mut self.identity, input.min_at(), i128::MAX);
+                least(&mut words[input.min()..], i128::MAX);
             }
             if input.maxes {
-                least(&mut self.identity, input.max_at(), i128::MIN);
+                least(&mut words[input.max()..], i128::MIN);
             }
             if input.kind == Kind::Text {
                 input.text = [self.texts, self.texts + usize::from(input.mins)];
                 self.texts += usize::from(input.mins) + usize::from(input.maxes);
             }
+        }
+        if self.identity.len() < LINE_WORDS {
+            self.beside = self.identity.len();
         }
     }
 
