@@ -103,6 +103,8 @@ impl Store {
         let share = options.memory_bytes;
         let db = Database::builder(dir.join("store"))
             .cache_size((share / 4).max(8 << 20))
+            // Blocks are compressed already.
+            .journal_compression(fjall::CompressionType::None)
             .worker_threads(2)
             .open()
             .map_err(failed)?;

@@ -80,6 +80,20 @@ impl Packing {
         }
     }
 
+    /// The key of one row, as [`Packing::pack`] makes it.
+    #[inline]
+    pub fn pack_row(&self, codes: &[&Codes], row: usize) -> [u64; WORDS_MAX] {
+        let mut key = [0; WORDS_MAX];
+        for (Place { code, valid, .. }, codes) in self.places.iter().zip(codes) {
+            key[code.word] |= codes.values[row] << code.shift;
+            if let Some(Bits { word, shift, .. }) = valid {
+                let valid = codes.valid.as_ref().is_none_or(|v| v.is_valid(row));
+                key[*word] |= u64::from(valid) << shift;
+            }
+        }
+        key
+    }
+
     /// The codes of column `i` of keys.
     pub fn unpack<'k>(&self, i: usize, keys: impl Iterator<Item = &'k [u64]> + Clone) -> Codes {
         let place = &self.places[i];

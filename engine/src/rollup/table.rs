@@ -315,8 +315,7 @@ impl GroupTable {
         self.found.clear();
         for (&cell, row) in self.cells.iter().zip(rows) {
             let group = dense.get(cell).unwrap_or_else(|| {
-                packing.pack(codes.iter().copied(), row..row + 1, &mut self.packed);
-                let group = self.groups.add(&self.packed);
+                let group = self.groups.add(&packing.pack_row(codes, row));
                 dense.set(cell, group);
                 group
             });
