@@ -17,52 +17,67 @@ use super::plan::{Input, Kind};
 use crate::error::Result;
 
 impl Groups {
-    /// The entries of the groups in `order`, as the columns that [`super::Plan::state_types`] names, those
-    /// of all calls one behind the other.
-    pub fn export(&self, order: &[u32]) -> Result<Vec<ArrayRef>> {
-        // The rows are looked up once, each as a whole; columns are then taken from their copies.
-        let mut rows = Vec::with_capacity(order.len() * self.plan.words());
+    /// Copies of the rows of the groups in `order`, which lie anywhere: each is looked up once.
+    pub fn gather<'g>(&'g self, order: &'g [u32]) -> Gathered<'g> {
+        let words = self.key_words + self.plan.words();
+        let mut rows = Vec::with_capacity(order.len() * words);
         for &group in order {
-            rows.extend_from_slice(&self.rows.get(group)[self.key_words..]);
+            rows.extend_from_slice(self.rows.get(group));
             rows.extend_from_slice(self.more.get(group));
         }
-        let states = States { rows: &rows, words: self.plan.words(), groups: self, order };
-        let mut columns = Vec::new();
-        for call in &self.plan.calls {
-            let input = &self.plan.inputs[call.input];
-            match call.function {
-                Function::Count => columns.push(states.counts(input)),
-                Function::Sum => states.sums(input, call.data_type.as_ref(), &mut columns)?,
-                Function::Avg => {
-                    states.sums(input, call.data_type.as_ref(), &mut columns)?;
-                    columns.push(states.counts(input));
-                }
-                Function::Min => {
-                    columns.push(states.extremes(input, false, call.data_type.as_ref())?);
-                }
-                Function::Max => {
-                    columns.push(states.extremes(input, true, call.data_type.as_ref())?);
-                }
-            }
-        }
-        Ok(columns)
+        Gathered { rows, words, groups: self, order }
     }
 }
 
-/// The states of some groups.
-struct States<'g> {
-    /// The words of one group behind those of the other.
-    rows: &'g [u64],
+/// Keys and states of some groups.
+pub struct Gathered<'g> {
+    /// The words of one group behind those of the other, its key first.
+    rows: Vec<u64>,
     /// Words of a group.
     words: usize,
     groups: &'g Groups,
     order: &'g [u32],
 }
 
-impl States<'_> {
-    /// What `length` words of each group from word `at` stand for.
+impl Gathered<'_> {
+    fn each_row(&self) -> impl Iterator<Item = &[u64]> + Clone {
+        self.rows.chunks_exact(self.words.max(1))
+    }
+
+    /// The key words of each group.
+    pub fn keys(&self) -> impl Iterator<Item = &[u64]> + Clone {
+        self.each_row().map(|row| &row[..self.groups.key_words])
+    }
+
+    /// The entries, as the columns that [`super::Plan::state_types`] names, those of all calls one behind the
+    /// other.
+    pub fn export(&self) -> Result<Vec<ArrayRef>> {
+        let plan = &self.groups.plan;
+        let mut columns = Vec::new();
+        for call in &plan.calls {
+            let input = &plan.inputs[call.input];
+            match call.function {
+                Function::Count => columns.push(self.counts(input)),
+                Function::Sum => self.sums(input, call.data_type.as_ref(), &mut columns)?,
+                Function::Avg => {
+                    self.sums(input, call.data_type.as_ref(), &mut columns)?;
+                    columns.push(self.counts(input));
+                }
+                Function::Min => {
+                    columns.push(self.extremes(input, false, call.data_type.as_ref())?);
+                }
+                Function::Max => {
+                    columns.push(self.extremes(input, true, call.data_type.as_ref())?);
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    /// What `length` words of each group from word `at` of its states stand for.
     fn each<T>(&self, at: usize, length: usize, value: impl Fn(&[u64]) -> T) -> impl Iterator<Item = T> {
-        self.rows.chunks_exact(self.words).map(move |row| value(&row[at..at + length]))
+        let at = self.groups.key_words + at;
+        self.each_row().map(move |row| value(&row[at..at + length]))
     }
 
     fn counts(&self, input: &Input) -> ArrayRef {

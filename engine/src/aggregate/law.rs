@@ -50,12 +50,12 @@ fn folded(
         if absorbs {
             total.absorb(&all, &part).expect("in range");
         } else {
-            let columns = part.export(&all).expect("exports");
+            let columns = part.gather(&all).export().expect("exports");
             total.merge(&all, |_| &columns).expect("in range");
         }
     }
     let output = function.output_type(Some(t)).expect("supported");
-    finish(function, &total.export(&all).expect("exports"), &output).expect("in range")
+    finish(function, &total.gather(&all).export().expect("exports"), &output).expect("in range")
 }
 
 fn close(a: &ArrayRef, b: &ArrayRef, magnitude: f64) -> bool {
@@ -108,7 +108,7 @@ fn a_sum_that_does_not_fit_is_an_error_and_never_wraps() {
     let values: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, i64::MAX]));
     let mut sums = groups_of(Function::Sum, &DataType::Int64, 1);
     sums.update(&[0, 0], &[values], &[]).expect("fits 128 bits");
-    let state = sums.export(&[0]).expect("exports");
+    let state = sums.gather(&[0]).export().expect("exports");
     assert!(finish(Function::Sum, &state, &DataType::Int64).is_err());
     let wide = finish(Function::Sum, &state, &DataType::Decimal128(38, 0)).expect("fits");
     assert_eq!(wide.as_primitive::<arrow::datatypes::Decimal128Type>().value(0), i128::from(i64::MAX) * 2);
@@ -123,7 +123,7 @@ fn a_group_without_values_is_null_but_counts_zero() {
         let mut s = groups_of(function, &DataType::Int64, 1);
         s.update(&[0], std::slice::from_ref(&values), &[]).expect("folds");
         let output = function.output_type(Some(&DataType::Int64)).expect("supported");
-        let value = finish(function, &s.export(&[0]).expect("exports"), &output).expect("finishes");
+        let value = finish(function, &s.gather(&[0]).export().expect("exports"), &output).expect("finishes");
         assert_eq!(value.is_null(0), null, "{function:?}");
     }
 }

@@ -161,7 +161,7 @@ impl Operator for Fold {
 
     fn barrier(&mut self, out: &mut Output) -> Result<()> {
         self.epoch += 1;
-        if let Some(table) = self.table.take().and_then(Table::leave) {
+        if let Some(table) = self.table.take().and_then(|table| table.leave(&self.pairs)) {
             out.emissions.push(Emission::Groups { view: self.spec.id, table });
         }
         Ok(())

@@ -20,6 +20,8 @@ const SHARERS: usize = 2;
 #[derive(Debug, Default)]
 pub struct Pairs {
     tables: Mutex<BTreeMap<(usize, u64), Weak<Paired>>>,
+    /// Groups of the table that was left last.
+    groups: AtomicUsize,
 }
 
 /// A table, and the bytes that it had when a worker was last done with it.
@@ -63,12 +65,14 @@ impl Table {
     }
 
     /// The groups, unless another worker still folds into them.
-    pub fn leave(self) -> Option<Box<GroupTable>> {
+    pub fn leave(self, pairs: &Pairs) -> Option<Box<GroupTable>> {
         match self {
             Self::Own(table) => Some(table),
             Self::Paired(paired) => {
                 let last = Arc::into_inner(paired)?;
-                Some(Box::new(last.table.into_inner().unwrap_or_else(PoisonError::into_inner)))
+                let table = last.table.into_inner().unwrap_or_else(PoisonError::into_inner);
+                pairs.groups.store(table.len(), Ordering::Relaxed);
+                Some(Box::new(table))
             }
         }
     }
@@ -83,7 +87,7 @@ impl Table {
 }
 
 impl Pairs {
-    fn join(&self, own: GroupTable, worker: usize, epoch: u64) -> Result<Table> {
+    fn join(&self, mut own: GroupTable, worker: usize, epoch: u64) -> Result<Table> {
         let place = (worker / SHARERS, epoch);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(paired) = tables.get(&place).and_then(Weak::upgrade) {
@@ -92,6 +96,8 @@ impl Pairs {
             table.with(|table| table.absorb(own))?;
             return Ok(table);
         }
+        // It is likely to become as large as the last.
+        own.reserve(self.groups.load(Ordering::Relaxed));
         let paired = Arc::new(Paired { bytes: AtomicUsize::new(own.bytes()), table: Mutex::new(own) });
         tables.retain(|_, table| table.strong_count() > 0);
         tables.insert(place, Arc::downgrade(&paired));

@@ -3,15 +3,16 @@
 //! Size-tiered: a tier is a factor of [`TIER_FACTOR`] in bytes. When a tier holds [`TIER_RUNS`] runs in which
 //! the same key may stand they become one, so each byte is rewritten once for each tier and a key is looked
 //! for in about `TIER_RUNS · log(n)` runs. Runs beside each other, as events in the order of time make them,
-//! cost a reader nothing: they are left alone until there are [`TIER_RUNS_APART`].
+//! cost a reader nothing: they are left alone until there are [`TIER_RUNS_MAX`]. While history is replayed all
+//! are: merging would hold it up, and the less is merged before its end, the less often it is done again.
 
 use super::RunRecord;
 
 /// Runs of one tier that are merged into one.
 pub const TIER_RUNS: usize = 8;
 
-/// Runs of one tier at most, however few of them a key can stand in.
-const TIER_RUNS_APART: usize = 64;
+/// Runs of one tier at most, however few of them a key can stand in and however urgent other work is.
+const TIER_RUNS_MAX: usize = 64;
 
 /// Runs merged at once at most, so that a merge's memory has a bound.
 pub const MERGE_RUNS_MAX: usize = 16;
@@ -30,8 +31,9 @@ pub enum Choice {
     Merge(Vec<u64>),
 }
 
-/// The most urgent work on the runs of one relation.
-pub fn choose(runs: &[RunRecord]) -> Choice {
+/// The most urgent work on the runs of one relation, while history is replayed or not.
+pub fn choose(runs: &[RunRecord], replaying: bool) -> Choice {
+    let depth_max = if replaying { TIER_RUNS_MAX } else { TIER_RUNS };
     let mut tiers: Vec<Vec<&RunRecord>> = Vec::new();
     for run in runs {
         let tier = tier(run.bytes);
@@ -42,10 +44,10 @@ pub fn choose(runs: &[RunRecord]) -> Choice {
     }
     let full = tiers.into_iter().filter(|tier| tier.len() >= TIER_RUNS).find_map(|tier| {
         let deep = deepest(&tier);
-        if deep.len() >= TIER_RUNS {
+        if deep.len() >= depth_max {
             return Some(deep);
         }
-        (tier.len() >= TIER_RUNS_APART).then_some(tier)
+        (tier.len() >= TIER_RUNS_MAX).then_some(tier)
     });
     match full {
         None => Choice::Nothing,
@@ -102,9 +104,9 @@ mod tests {
     fn a_full_tier_is_merged_and_nothing_else() {
         let mut runs: Vec<_> = (0..7).map(|i| run(i, 1000)).collect();
         runs.push(run(7, 100 << 20));
-        assert_eq!(choose(&runs), Choice::Nothing);
+        assert_eq!(choose(&runs, false), Choice::Nothing);
         runs.push(run(8, 2000));
-        assert_eq!(choose(&runs), Choice::Merge(vec![0, 1, 2, 3, 4, 5, 6, 8]));
+        assert_eq!(choose(&runs, false), Choice::Merge(vec![0, 1, 2, 3, 4, 5, 6, 8]));
     }
 
     #[test]
@@ -114,14 +116,22 @@ mod tests {
             ..run(i, 1000)
         };
         let mut runs: Vec<_> = (0..63).map(apart).collect();
-        assert_eq!(choose(&runs), Choice::Nothing);
+        assert_eq!(choose(&runs, false), Choice::Nothing);
         runs.push(apart(63));
-        assert_eq!(choose(&runs), Choice::Merge((0..16).collect()));
+        assert_eq!(choose(&runs, false), Choice::Merge((0..16).collect()));
         // The same number of runs that all hold one key.
         let same = |i| RunRecord { bounds: Bounds::between(b"a", b"b"), ..run(i, 1000) };
         let mut runs: Vec<_> = (0..40).map(apart).collect();
         runs.extend((40..48).map(same));
-        assert_eq!(choose(&runs), Choice::Merge((40..48).collect()));
+        assert_eq!(choose(&runs, false), Choice::Merge((40..48).collect()));
+    }
+
+    #[test]
+    fn a_replay_is_not_held_up_by_a_full_tier_until_it_is_very_full() {
+        let mut runs: Vec<_> = (0..63).map(|i| run(i, 1000)).collect();
+        assert_eq!(choose(&runs, true), Choice::Nothing);
+        runs.push(run(63, 1000));
+        assert_eq!(choose(&runs, true), Choice::Merge((0..16).collect()));
     }
 
     #[test]
@@ -130,7 +140,7 @@ mod tests {
         let mut rewritten = 0;
         for i in 0..10_000 {
             runs.push(run(i, 50_000));
-            while let Choice::Merge(chosen) = choose(&runs) {
+            while let Choice::Merge(chosen) = choose(&runs, false) {
                 let bytes = runs.iter().filter(|r| chosen.contains(&r.run)).map(|r| r.bytes).sum();
                 runs.retain(|r| !chosen.contains(&r.run));
                 rewritten += bytes;

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::part::{Codes, Part};
+use super::codes::Codes;
+use super::part::Part;
 
 /// Cells that a box may have however few groups there are.
 const CELLS_FREE: u64 = 1 << 14;

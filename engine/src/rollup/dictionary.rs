@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt32Type};
 use foldhash::fast::FixedState;
 
-use super::part::Codes;
+use super::codes::Codes;
 use crate::error::Result;
 
 /// Bits of a text's code.

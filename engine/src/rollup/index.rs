@@ -71,7 +71,19 @@ impl Index {
     }
 
     fn grow(&mut self) {
-        let slots = vec![EMPTY; self.slots.len() * 2];
+        self.resize(self.slots.len() * 2);
+    }
+
+    /// Makes room for so many groups, at once instead of by growing again and again.
+    pub fn reserve(&mut self, groups: usize) {
+        let slots = (groups * 2).next_power_of_two();
+        if slots > self.slots.len() {
+            self.resize(slots);
+        }
+    }
+
+    fn resize(&mut self, slots: usize) {
+        let slots = vec![EMPTY; slots];
         let old = std::mem::replace(&mut self.slots, slots);
         self.shift = 32 - self.slots.len().ilog2();
         old.into_iter().filter(|&slot| slot != EMPTY).for_each(|slot| self.place(slot));

@@ -2,6 +2,7 @@
 //! which other. Pure.
 
 mod bucket;
+mod codes;
 mod definition;
 mod dense;
 mod dictionary;
@@ -17,10 +18,11 @@ mod sort;
 mod table;
 
 pub use bucket::Granularity;
+pub use codes::Codes;
 pub use definition::{AggregateCall, Bucket, Key, ViewDefinition};
 pub use dictionary::{Dictionary, TEXTS_MAX, TextCoder};
 pub use key::KeyCodec;
 pub use lattice::{Derivation, Feed, lattice};
 pub use layout::Layout;
-pub use part::{Codes, Part};
+pub use part::Part;
 pub use table::{BLOCK_ROWS, Dictionaries, Drain, GroupTable, Keys};

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::part::{Codes, Part};
+use super::codes::Codes;
+use super::part::Part;
 
 /// Words of a key at most.
 const WORDS_MAX: usize = 4;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::part::Codes;
+use super::codes::Codes;
 
 /// Bits that one pass of the radix sort looks at.
 const DIGIT_BITS: u32 = 11;
@@ -76,7 +76,9 @@ pub fn order(groups: usize, codes: impl Fn(Range<usize>) -> Vec<Codes>) -> Vec<u
     if bits <= 64 {
         let mut keys: Vec<(u64, u32)> = Vec::with_capacity(groups);
         pack(&mut |key| keys.push((key, keys.len() as u32)));
-        return radix(keys, bits, |(key, _)| key).into_iter().map(|(_, group)| group).collect();
+        let mut other = vec![(0, 0); keys.len()];
+        buckets(&mut keys, &mut other, bits);
+        return keys.into_iter().map(|(_, group)| group).collect();
     }
     let codes = codes(0..groups);
     let side = |codes: &Codes, i: usize| {
@@ -91,7 +93,35 @@ pub fn order(groups: usize, codes: impl Fn(Range<usize>) -> Vec<Codes>) -> Vec<u
     order
 }
 
-/// Sorts entries by the lower bits of their keys.
+/// Sorts entries by the lower bits of their keys, the highest of these first: what shares them is then sorted in
+/// the cache. `other` is as long, and what is in it afterwards means nothing.
+fn buckets(entries: &mut [(u64, u32)], other: &mut [(u64, u32)], bits: u32) {
+    if bits == 0 || entries.len() < 1 << DIGIT_BITS {
+        return entries.sort_unstable_by_key(|&(key, _)| key);
+    }
+    let rest = bits.saturating_sub(DIGIT_BITS);
+    let digit = |entry: (u64, u32)| (entry.0 >> rest) as usize & ((1 << (bits - rest)) - 1);
+    let mut ends = vec![0_usize; 1 << (bits - rest)];
+    entries.iter().for_each(|&entry| ends[digit(entry)] += 1);
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    for &entry in &*entries {
+        let end = &mut ends[digit(entry)];
+        other[*end] = entry;
+        *end += 1;
+    }
+    let mut start = 0;
+    for end in ends {
+        let (from, to) = (&mut other[start..end], &mut entries[start..end]);
+        buckets(from, to, rest);
+        to.copy_from_slice(from);
+        start = end;
+    }
+}
+
+/// Sorts entries by the lower bits of their keys, the lowest first.
 fn radix<T: Copy + Default + Ord>(mut entries: Vec<T>, bits: u32, key: impl Fn(T) -> u64) -> Vec<T> {
     // For few keys the counting costs more than comparing.
     if entries.len() < 1 << DIGIT_BITS {

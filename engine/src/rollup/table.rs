@@ -125,6 +125,13 @@ impl GroupTable {
         self.groups.is_empty()
     }
 
+    /// Makes room for so many groups, if they are found by their hashes.
+    pub fn reserve(&mut self, groups: usize) {
+        if !matches!(self.keys, KeyStore::None | KeyStore::Packed { dense: Some(_), .. }) {
+            self.index.reserve(groups);
+        }
+    }
+
     /// Its keys are folded by their codes.
     pub fn is_packed(&self) -> bool {
         matches!(self.keys, KeyStore::Packed { .. })

@@ -5,22 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::state::{AttachedView, Shared};
 use crate::error::Result;
-use crate::lsm::{Batches, BlockReader, Change, Choice, Merge, Run, RunRecord, RunWriter, Store, choose};
+use crate::lsm::{Batches, BlockReader, Change, Choice, Merge, Run, RunRecord, RunWriter, choose};
 use crate::rollup::Layout;
 
 /// Does the most urgent compaction of a view. False if there was nothing to do.
 ///
 /// Stops without effect, and true, as soon as `cancelled` says so.
-fn compact(
-    store: &Arc<Store>,
-    view: u32,
-    layout: &Arc<Layout>,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<bool> {
+fn compact(shared: &Shared, view: u32, layout: &Arc<Layout>, cancelled: &dyn Fn() -> bool) -> Result<bool> {
+    let store = &shared.store;
     let version = store.version();
     let runs = version.runs(view);
     let records: Vec<RunRecord> = runs.iter().map(|r| r.record.clone()).collect();
-    let Choice::Merge(chosen) = choose(&records) else {
+    let Choice::Merge(chosen) = choose(&records, shared.state().is_replaying()) else {
         return Ok(false);
     };
     let chosen: Vec<&Arc<Run>> = runs.iter().filter(|r| chosen.contains(&r.record.run)).collect();
@@ -47,7 +43,7 @@ pub fn compact_all(shared: &Arc<Shared>, stopping: &AtomicBool) -> Result<()> {
         state.views.iter().filter_map(|(id, v)| Some((*id, v.attached.clone()?))).collect()
     };
     for (id, view) in views {
-        while !cancelled() && compact(&shared.store, id, &view.layout, &cancelled)? {}
+        while !cancelled() && compact(shared, id, &view.layout, &cancelled)? {}
     }
     Ok(())
 }

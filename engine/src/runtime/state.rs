@@ -209,6 +209,13 @@ impl State {
         source.attached.as_ref().is_some_and(own) || !self.views_of(source.main.id).is_empty()
     }
 
+    /// A source that has an end is being read.
+    pub fn is_replaying(&self) -> bool {
+        let is_bounded =
+            |source: &SourceState| source.attached.as_ref().is_some_and(|a| a.source.is_bounded());
+        self.sources.values().any(|source| source.main.stage == Stage::Running && is_bounded(source))
+    }
+
     /// Every source has been read to its end, and every view that has not failed holds all of it.
     pub fn is_finished(&self) -> bool {
         self.sources.values().all(|source| {

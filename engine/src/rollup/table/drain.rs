@@ -66,13 +66,13 @@ impl GroupTable {
     /// The groups from `start` to `end` in their order.
     fn export(&self, sorted: &Sorted, start: usize, end: usize) -> Result<RecordBatch> {
         let order = &sorted.order[start..end];
+        let groups = self.groups.gather(order);
         let mut columns = Vec::with_capacity(self.layout.schema().fields().len());
         match &self.keys {
             KeyStore::None => {}
             KeyStore::Packed { packing, .. } => {
-                let keys = order.iter().map(|&group| self.groups.key_of(group));
                 for (i, part) in packing.parts().enumerate() {
-                    let (codes, data_type) = (packing.unpack(i, keys.clone()), &self.layout.keys.types()[i]);
+                    let (codes, data_type) = (packing.unpack(i, groups.keys()), &self.layout.keys.types()[i]);
                     columns.push(part.decode(&codes, data_type, &sorted.texts[i]));
                 }
             }
@@ -81,7 +81,7 @@ impl GroupTable {
                 columns.extend(self.layout.keys.decode(keys)?);
             }
         }
-        columns.extend(self.groups.export(order)?);
+        columns.extend(groups.export()?);
         Ok(RecordBatch::try_new(self.layout.schema().clone(), columns)?)
     }
 }
