@@ -25,6 +25,8 @@ pub struct FoldSpec {
     pub id: u32,
     pub definition: Arc<ViewDefinition>,
     pub layout: Arc<Layout>,
+    /// For [`GroupTable::limit_cells`].
+    pub cells_bytes: usize,
 }
 
 pub struct Fold {
@@ -59,10 +61,11 @@ impl Fold {
     fn new_table(&self) -> GroupTable {
         let many = self.dictionaries.iter().flatten().any(|d| d.texts_count() > TEXTS_MANY);
         if many {
-            GroupTable::with_bytes(self.spec.layout.clone())
-        } else {
-            GroupTable::with(self.spec.layout.clone(), &self.dictionaries)
+            return GroupTable::with_bytes(self.spec.layout.clone());
         }
+        let mut table = GroupTable::with(self.spec.layout.clone(), &self.dictionaries);
+        table.limit_cells(self.spec.cells_bytes);
+        table
     }
 
     fn emit_bad(&self, rows: &Rows, bad: Vec<(usize, String)>, out: &mut Output) {

@@ -20,7 +20,7 @@ const SHARERS: usize = 2;
 #[derive(Debug, Default)]
 pub struct Pairs {
     tables: Mutex<BTreeMap<(usize, u64), Weak<Paired>>>,
-    /// Groups of the table that was left last.
+    /// Groups of the table that was left last, 0 if it was not shared.
     groups: AtomicUsize,
 }
 
@@ -67,7 +67,10 @@ impl Table {
     /// The groups, unless another worker still folds into them.
     pub fn leave(self, pairs: &Pairs) -> Option<Box<GroupTable>> {
         match self {
-            Self::Own(table) => Some(table),
+            Self::Own(table) => {
+                pairs.groups.store(0, Ordering::Relaxed);
+                Some(table)
+            }
             Self::Paired(paired) => {
                 let last = Arc::into_inner(paired)?;
                 let table = last.table.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -87,17 +90,20 @@ impl Table {
 }
 
 impl Pairs {
-    fn join(&self, mut own: GroupTable, worker: usize, epoch: u64) -> Result<Table> {
+    fn join(&self, own: GroupTable, worker: usize, epoch: u64) -> Result<Table> {
         let place = (worker / SHARERS, epoch);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(paired) = tables.get(&place).and_then(Weak::upgrade) {
             drop(tables);
             let mut table = Table::Paired(paired);
-            table.with(|table| table.absorb(own))?;
+            // It is likely to become as large as the last.
+            let groups = self.groups.load(Ordering::Relaxed);
+            table.with(|table| {
+                table.reserve(groups);
+                table.absorb(own)
+            })?;
             return Ok(table);
         }
-        // It is likely to become as large as the last.
-        own.reserve(self.groups.load(Ordering::Relaxed));
         let paired = Arc::new(Paired { bytes: AtomicUsize::new(own.bytes()), table: Mutex::new(own) });
         tables.retain(|_, table| table.strong_count() > 0);
         tables.insert(place, Arc::downgrade(&paired));

@@ -3,16 +3,20 @@
 //! Size-tiered: a tier is a factor of [`TIER_FACTOR`] in bytes. When a tier holds [`TIER_RUNS`] runs in which
 //! the same key may stand they become one, so each byte is rewritten once for each tier and a key is looked
 //! for in about `TIER_RUNS · log(n)` runs. Runs beside each other, as events in the order of time make them,
-//! cost a reader nothing: they are left alone until there are [`TIER_RUNS_MAX`]. While history is replayed all
-//! are: merging would hold it up, and the less is merged before its end, the less often it is done again.
+//! cost a reader nothing: they are left alone until there are [`TIER_RUNS_APART`]. While history is replayed
+//! for them merging would hold it up, so that a tier may hold [`TIER_RUNS_REPLAY`]. What is put off is done
+//! when that has ended, by this process or by the next that runs an engine over the store.
 
 use super::RunRecord;
 
 /// Runs of one tier that are merged into one.
 pub const TIER_RUNS: usize = 8;
 
-/// Runs of one tier at most, however few of them a key can stand in and however urgent other work is.
-const TIER_RUNS_MAX: usize = 64;
+/// The same while history is replayed.
+const TIER_RUNS_REPLAY: usize = 32;
+
+/// Runs of one tier at most, however few of them a key can stand in.
+const TIER_RUNS_APART: usize = 64;
 
 /// Runs merged at once at most, so that a merge's memory has a bound.
 pub const MERGE_RUNS_MAX: usize = 16;
@@ -33,7 +37,7 @@ pub enum Choice {
 
 /// The most urgent work on the runs of one relation, while history is replayed or not.
 pub fn choose(runs: &[RunRecord], replaying: bool) -> Choice {
-    let depth_max = if replaying { TIER_RUNS_MAX } else { TIER_RUNS };
+    let depth_max = if replaying { TIER_RUNS_REPLAY } else { TIER_RUNS };
     let mut tiers: Vec<Vec<&RunRecord>> = Vec::new();
     for run in runs {
         let tier = tier(run.bytes);
@@ -44,10 +48,11 @@ pub fn choose(runs: &[RunRecord], replaying: bool) -> Choice {
     }
     let full = tiers.into_iter().filter(|tier| tier.len() >= TIER_RUNS).find_map(|tier| {
         let deep = deepest(&tier);
-        if deep.len() >= depth_max {
+        let is_full = tier.len() >= TIER_RUNS_APART;
+        if deep.len() >= depth_max || (is_full && deep.len() >= TIER_RUNS) {
             return Some(deep);
         }
-        (tier.len() >= TIER_RUNS_MAX).then_some(tier)
+        is_full.then_some(tier)
     });
     match full {
         None => Choice::Nothing,
@@ -100,6 +105,14 @@ mod tests {
         RunRecord { relation: 1, run, epoch: run, blocks: 1, rows: 1, bytes, bounds: Bounds::default() }
     }
 
+    fn apart(i: u64) -> RunRecord {
+        RunRecord { bounds: Bounds::between(&i.to_be_bytes(), &(i + 1).to_be_bytes()), ..run(i, 1000) }
+    }
+
+    fn same(i: u64) -> RunRecord {
+        RunRecord { bounds: Bounds::between(b"a", b"b"), ..run(i, 1000) }
+    }
+
     #[test]
     fn a_full_tier_is_merged_and_nothing_else() {
         let mut runs: Vec<_> = (0..7).map(|i| run(i, 1000)).collect();
@@ -111,16 +124,11 @@ mod tests {
 
     #[test]
     fn runs_beside_each_other_are_left_alone_until_they_are_many() {
-        let apart = |i: u64| RunRecord {
-            bounds: Bounds::between(&i.to_be_bytes(), &(i + 1).to_be_bytes()),
-            ..run(i, 1000)
-        };
         let mut runs: Vec<_> = (0..63).map(apart).collect();
         assert_eq!(choose(&runs, false), Choice::Nothing);
         runs.push(apart(63));
         assert_eq!(choose(&runs, false), Choice::Merge((0..16).collect()));
         // The same number of runs that all hold one key.
-        let same = |i| RunRecord { bounds: Bounds::between(b"a", b"b"), ..run(i, 1000) };
         let mut runs: Vec<_> = (0..40).map(apart).collect();
         runs.extend((40..48).map(same));
         assert_eq!(choose(&runs, false), Choice::Merge((40..48).collect()));
@@ -128,10 +136,16 @@ mod tests {
 
     #[test]
     fn a_replay_is_not_held_up_by_a_full_tier_until_it_is_very_full() {
-        let mut runs: Vec<_> = (0..63).map(|i| run(i, 1000)).collect();
+        let mut runs: Vec<_> = (0..31).map(|i| run(i, 1000)).collect();
         assert_eq!(choose(&runs, true), Choice::Nothing);
-        runs.push(run(63, 1000));
+        runs.push(run(31, 1000));
         assert_eq!(choose(&runs, true), Choice::Merge((0..16).collect()));
+        // A tier that is full for other reasons: those that a key stands in come first.
+        let mut runs: Vec<_> = (0..54).map(apart).collect();
+        runs.extend((54..63).map(same));
+        assert_eq!(choose(&runs, true), Choice::Nothing);
+        runs.push(same(63));
+        assert_eq!(choose(&runs, true), Choice::Merge((54..64).collect()));
     }
 
     #[test]

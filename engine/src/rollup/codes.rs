@@ -17,9 +17,9 @@ impl Codes {
         Self { values, valid, span: OnceLock::new() }
     }
 
-    /// Codes that are among some others: those of a dictionary, whose span is known.
-    pub fn among(values: Vec<u64>, others: &Self) -> Self {
-        Self { values, valid: None, span: others.span(false).into() }
+    /// Codes of which is known that those of values are in this span.
+    pub fn within(values: Vec<u64>, span: (u64, u64)) -> Self {
+        Self { values, valid: None, span: span.into() }
     }
 
     /// No code of a value is less than the first or greater than the second; the first is above the second if

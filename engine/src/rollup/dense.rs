@@ -24,6 +24,7 @@ pub struct Dense {
     order: Vec<usize>,
     /// The group's number plus one; 0 is empty.
     cells: Vec<u32>,
+    cells_max: u64,
 }
 
 /// The codes of one column that are within bounds: `base + 1` to `base + length - 1`, and NULL, at 0.
@@ -56,7 +57,13 @@ impl Dense {
             order.push((!is_time, i));
         }
         order.sort_unstable();
-        Self { sides, order: order.into_iter().map(|(_, i): (bool, usize)| i).collect(), cells: Vec::new() }
+        let order = order.into_iter().map(|(_, i): (bool, usize)| i).collect();
+        Self { sides, order, cells: Vec::new(), cells_max: CELLS_MAX }
+    }
+
+    /// Has at most so many bytes, but those of a small box.
+    pub fn limit(&mut self, bytes: usize) {
+        self.cells_max = (bytes as u64 / 4).clamp(CELLS_FREE, CELLS_MAX);
     }
 
     /// Makes room for all of these keys, beside `groups` that there are.
@@ -74,7 +81,7 @@ impl Dense {
         for &i in self.order.iter().rev() {
             sides[i].stride = stride;
             stride = match stride.checked_mul(sides[i].length) {
-                Some(cells) if cells <= CELLS_MAX => cells,
+                Some(cells) if cells <= self.cells_max => cells,
                 _ => return Fit::Sparse,
             };
         }

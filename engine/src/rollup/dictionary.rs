@@ -131,17 +131,20 @@ impl TextCoder {
         };
         let code = |key: u32| all.values[key as usize];
         let keys = coded.keys().as_primitive::<UInt32Type>();
-        let values = match keys.nulls().filter(|n| n.null_count() > 0) {
+        let values: Vec<u64> = match keys.nulls().filter(|n| n.null_count() > 0) {
             None => keys.values().iter().map(|&k| code(k)).collect(),
             Some(_) => keys.iter().map(|k| k.map_or(0, code)).collect(),
         };
-        Ok(Some(Codes::among(values, all)))
+        // A dictionary that has grown large says nothing of these few.
+        let few = all.values.len() <= values.len();
+        Ok(Some(if few { Codes::within(values, all.span(false)) } else { Codes::new(values, None) }))
     }
 
     fn encode_texts(&mut self, column: &ArrayRef) -> Result<Option<Codes>> {
         let texts = column.as_string::<i32>();
         let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
         let mut codes = Vec::with_capacity(texts.len());
+        let mut greatest = 0;
         for (text, &start) in texts.iter().zip(offsets) {
             let code = match text {
                 None => Some(0),
@@ -149,11 +152,14 @@ impl TextCoder {
                 Some(text) => self.short_code(bytes, start as usize, text),
             };
             match code {
-                Some(code) => codes.push(u64::from(code)),
+                Some(code) => {
+                    greatest = greatest.max(code);
+                    codes.push(u64::from(code));
+                }
                 None => return Ok(None),
             }
         }
-        Ok(Some(Codes::new(codes, None)))
+        Ok(Some(Codes::within(codes, (1, greatest.into()))))
     }
 
     /// The code of a short text, which stands in `bytes` at `start` and is compared as a number.

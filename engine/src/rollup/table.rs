@@ -125,6 +125,13 @@ impl GroupTable {
         self.groups.is_empty()
     }
 
+    /// Gives the array in which keys are looked up without hashing at most so many bytes.
+    pub fn limit_cells(&mut self, bytes: usize) {
+        if let KeyStore::Packed { dense: Some(dense), .. } = &mut self.keys {
+            dense.limit(bytes);
+        }
+    }
+
     /// Makes room for so many groups, if they are found by their hashes.
     pub fn reserve(&mut self, groups: usize) {
         if !matches!(self.keys, KeyStore::None | KeyStore::Packed { dense: Some(_), .. }) {

@@ -16,7 +16,7 @@ fn compact(shared: &Shared, view: u32, layout: &Arc<Layout>, cancelled: &dyn Fn(
     let version = store.version();
     let runs = version.runs(view);
     let records: Vec<RunRecord> = runs.iter().map(|r| r.record.clone()).collect();
-    let Choice::Merge(chosen) = choose(&records, shared.state().is_replaying()) else {
+    let Choice::Merge(chosen) = choose(&records, shared.state().is_replayed(view)) else {
         return Ok(false);
     };
     let chosen: Vec<&Arc<Run>> = runs.iter().filter(|r| chosen.contains(&r.record.run)).collect();

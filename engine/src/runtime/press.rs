@@ -21,6 +21,9 @@ use writing::{Stretch, Writing};
 /// cache.
 const STRETCH_BLOCKS: usize = 16;
 
+/// Encoded stretches that wait to be written before encoding waits. An epoch of fewer is written afterwards.
+const STRETCHES_WAITING_MAX: usize = 8;
+
 /// Tables of the same view, by its place in the graph's list.
 type Tables = BTreeMap<usize, Vec<GroupTable>>;
 
@@ -45,13 +48,17 @@ pub fn press(
         let sorted = sort(level, threads)?;
         let views = sorted.iter().map(|(place, drain)| (*place, graph.views[*place].id, drain.blocks()));
         let mut writing = Writing::new(store, views);
-        let (out, encoded) = bounded(4 * threads);
-        let (next, ()) = clock::beside(
-            || encode(graph, &sorted, threads, out),
-            || encoded.into_iter().try_for_each(|stretch| writing.put(stretch)),
-        )?;
-        level = next;
-        runs.extend(writing.finish());
+        let stretches = stretches(&sorted);
+        let (out, encoded) = bounded(STRETCHES_WAITING_MAX);
+        level = if stretches.len() <= STRETCHES_WAITING_MAX {
+            let next = encode(graph, stretches, threads, out)?;
+            encoded.into_iter().try_for_each(|stretch| writing.put(stretch))?;
+            next
+        } else {
+            let write = || encoded.into_iter().try_for_each(|stretch| writing.put(stretch));
+            clock::beside(|| encode(graph, stretches, threads, out), write)?.0
+        };
+        runs.extend(writing.finish()?);
     }
     Ok(runs)
 }
@@ -84,18 +91,22 @@ fn merge(mut tables: Vec<GroupTable>) -> Result<Option<GroupTable>> {
     Ok(Some(all))
 }
 
-/// Encodes sorted views; the answer is what their groups are for the views that they feed.
-fn encode(
-    graph: &GraphSpec,
-    sorted: &[(usize, Drain)],
-    threads: usize,
-    out: Sender<Stretch>,
-) -> Result<Tables> {
+/// Blocks of views that are encoded one after the other: the view's place, its groups, and which blocks.
+fn stretches(sorted: &[(usize, Drain)]) -> Vec<(usize, &Drain, Range<usize>)> {
     let stretches = sorted.iter().flat_map(|(place, drain)| {
         let starts = (0..drain.blocks()).step_by(STRETCH_BLOCKS);
         starts.map(move |start| (*place, drain, start..drain.blocks().min(start + STRETCH_BLOCKS)))
     });
-    let mut stretches: Vec<_> = stretches.collect();
+    stretches.collect()
+}
+
+/// Encodes sorted views; the answer is what their groups are for the views that they feed.
+fn encode(
+    graph: &GraphSpec,
+    mut stretches: Vec<(usize, &Drain, Range<usize>)>,
+    threads: usize,
+    out: Sender<Stretch>,
+) -> Result<Tables> {
     // Those that are written first are taken first.
     stretches.reverse();
     let threads = threads.clamp(1, stretches.len().max(1));

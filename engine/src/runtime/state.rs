@@ -209,11 +209,16 @@ impl State {
         source.attached.as_ref().is_some_and(own) || !self.views_of(source.main.id).is_empty()
     }
 
-    /// A source that has an end is being read.
-    pub fn is_replaying(&self) -> bool {
+    /// What is being read for the view has an end: a source that has one, or what was there before the view.
+    pub fn is_replayed(&self, view: u32) -> bool {
+        let cursor = self.views.get(&view).and_then(|view| view.record.cursor);
+        let runs = |own: &CursorState| Some(own.id) == cursor && own.stage == Stage::Running;
         let is_bounded =
             |source: &SourceState| source.attached.as_ref().is_some_and(|a| a.source.is_bounded());
-        self.sources.values().any(|source| source.main.stage == Stage::Running && is_bounded(source))
+        self.sources.values().any(|source| {
+            let backfill = source.backfill.as_ref().is_some_and(|backfill| runs(&backfill.cursor));
+            backfill || (runs(&source.main) && is_bounded(source))
+        })
     }
 
     /// Every source has been read to its end, and every view that has not failed holds all of it.

@@ -180,6 +180,10 @@ impl Supervisor {
         views: &[u32],
         keeps_rows: bool,
     ) -> Result<GraphSpec> {
+        let options = &self.shared.options;
+        // Half of what a worker has for all its tables.
+        let cells_bytes = options.fold_memory_bytes() / (2 * options.workers.max(1) as u64);
+        let cells_bytes = usize::try_from(cells_bytes).unwrap_or(usize::MAX);
         let mut folds = Vec::with_capacity(views.len());
         for id in views {
             let view = state.views.get(id).and_then(|v| v.attached.as_ref());
@@ -188,6 +192,7 @@ impl Supervisor {
                 id: *id,
                 definition: view.definition.clone(),
                 layout: view.layout.clone(),
+                cells_bytes,
             });
         }
         Ok(GraphSpec::new(attached.definition.clone(), folds, keeps_rows))

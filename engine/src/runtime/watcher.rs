@@ -116,7 +116,7 @@ impl Observer for Watcher {
         }
         drop(state);
         shared.notify();
-        // What was put off while this went on.
+        // For what was put off while this went on.
         let _ = self.compactor.try_send(());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lsm::{Block, RunRecord, RunWriter, Store};
 
 /// Encoded blocks of a view, one behind the other.
@@ -41,7 +41,7 @@ impl<'s> Writing<'s> {
     pub fn put(&mut self, Stretch { place, first, blocks }: Stretch) -> Result<()> {
         self.waiting.insert((place, first), blocks);
         let Some(open) = self.open.get_mut(&place) else {
-            return Ok(());
+            return Err(incomplete());
         };
         while let Some(blocks) = self.waiting.remove(&(place, open.written)) {
             open.written += blocks.len();
@@ -55,8 +55,16 @@ impl<'s> Writing<'s> {
         Ok(())
     }
 
-    /// The records of the runs, all of whose blocks have come.
-    pub fn finish(self) -> Vec<RunRecord> {
-        self.finished
+    /// The records of the runs.
+    ///
+    /// # Errors
+    /// If blocks are missing.
+    pub fn finish(self) -> Result<Vec<RunRecord>> {
+        let is_whole = self.waiting.is_empty() && self.open.values().all(|open| open.blocks == 0);
+        if is_whole { Ok(self.finished) } else { Err(incomplete()) }
     }
+}
+
+fn incomplete() -> Error {
+    Error::corrupt("the blocks of an epoch are not those that its tables have")
 }
