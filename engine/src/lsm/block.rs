@@ -187,8 +187,8 @@ mod tests {
         let decimal = |scale| DataType::Decimal32(DECIMAL32_MAX_PRECISION, scale);
         assert_eq!(stored(vec![Some(0.0), None, Some(12.0)]), decimal(0));
         assert_eq!(stored(vec![Some(0.5), None, Some(-3.07)]), decimal(2));
-        assert_eq!(stored(vec![Some(0.0001), Some(99_999.9999)]), decimal(4));
-        assert_eq!(stored(vec![Some(0.643694), Some(999.999999)]), decimal(6));
+        assert_eq!(stored(vec![Some(0.0001), Some(99_999.999_9)]), decimal(4));
+        assert_eq!(stored(vec![Some(0.643_694), Some(999.999_999)]), decimal(6));
         assert_eq!(stored(Vec::new()), decimal(0));
         let others = [-0.0, 0.1 + 0.2, f64::NAN, f64::INFINITY, f64::MIN, 1e-300, 1e9, 1e-7, 1e300];
         for other in others {
