@@ -158,6 +158,7 @@ impl Pipeline {
             done: BTreeSet::new(),
             last: clock::now(),
             commit_time: Duration::ZERO,
+            usual_commit_time: Duration::ZERO,
             was_empty: false,
             queue,
             workers,
@@ -219,6 +220,8 @@ struct Committer {
     last: Instant,
     /// How long closing the last epoch took that was committed.
     commit_time: Duration,
+    /// The less of that and the one before: one commit that had to wait for the disk says nothing of the next.
+    usual_commit_time: Duration,
     /// The last epoch had nothing to commit.
     was_empty: bool,
 }
@@ -328,10 +331,10 @@ impl Committer {
     fn interval(&self, hurried: bool) -> Duration {
         let interval = self.spec.interval;
         if hurried {
-            return interval.min(self.commit_time * COMMIT_SHARE_HURRIED);
+            return interval.min(self.usual_commit_time * COMMIT_SHARE_HURRIED);
         }
         if !self.spec.source.is_bounded() {
-            let shorter = (self.commit_time * COMMIT_SHARE).max(LIVE_INTERVAL_MIN);
+            let shorter = (self.usual_commit_time * COMMIT_SHARE).max(LIVE_INTERVAL_MIN);
             return if self.was_empty { interval } else { interval.min(shorter) };
         }
         let megabytes = self.load.bytes.load(Ordering::Relaxed) >> 20;
@@ -452,7 +455,9 @@ impl Committer {
         change.gaps = open.gaps.into_iter().map(|gap| GapRecord { epoch: 0, source, at_us, gap }).collect();
         self.spec.observer.before_commit(&closed, &mut change);
         let version = store.commit(change)?;
-        self.commit_time = start.elapsed();
+        let commit_time = start.elapsed();
+        self.usual_commit_time = commit_time.min(self.commit_time);
+        self.commit_time = commit_time;
         closed.commit_us = u64::try_from(self.commit_time.as_micros()).unwrap_or(u64::MAX);
         self.commit.add(closed.rows, closed.commit_us, 0);
         self.spec.observer.closed(&closed, Some(&version));
