@@ -211,7 +211,7 @@ impl Groups {
         if fits { Ok(()) } else { Err(overflow("decimals")) }
     }
 
-    /// Merges entries made by [`Groups::export`]: `columns` gives those of each call.
+    /// Merges entries made by [`super::Gathered::export`]: `columns` gives those of each call.
     pub fn merge<'a>(&mut self, groups: &[u32], columns: impl Fn(usize) -> &'a [ArrayRef]) -> Result<()> {
         self.grow_texts();
         let plan = self.plan.clone();

@@ -22,6 +22,7 @@ mod plan;
 mod row;
 mod text;
 
+pub use column::Gathered;
 pub use finish::finish;
 pub use function::Function;
 pub use group::Groups;
