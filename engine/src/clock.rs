@@ -42,8 +42,7 @@ pub fn in_parallel(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Resu
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
         let own = work();
-        let end = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or_else(|panic| resume_unwind(panic));
-        others.into_iter().map(end).fold(own, Result::and)
+        others.into_iter().map(joined).fold(own, Result::and)
     })
 }
 
@@ -55,9 +54,14 @@ pub fn beside<A: Send, B>(
     std::thread::scope(|scope| {
         let other = scope.spawn(other);
         let own = own();
-        let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let other = joined(other);
         own.and_then(|own| Ok((other?, own)))
     })
+}
+
+/// What a thread has come to; a panic in it goes on in this one.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Does the work; a panic in it becomes an error, so that whoever waits for the thread learns of it.

@@ -98,38 +98,27 @@ impl Groups {
         for input in &plan.inputs {
             let values = input.value.map(|v| &values[v]);
             let counted = counted(groups.len(), values, input.filter.map(|f| &masks[f]));
+            let words = self.words(input);
             match (input.kind, values) {
                 (Kind::Integer, Some(values)) => {
                     let values = cast(values, &DataType::Int64)?;
-                    fold(
-                        input,
-                        self.words(input),
-                        groups,
-                        values.as_primitive::<Int64Type>().values(),
-                        &counted,
-                    );
+                    fold(input, words, groups, values.as_primitive::<Int64Type>().values(), &counted);
                 }
                 (Kind::Float, Some(values)) => {
                     let values = cast(values, &DataType::Float64)?;
-                    fold(
-                        input,
-                        self.words(input),
-                        groups,
-                        values.as_primitive::<Float64Type>().values(),
-                        &counted,
-                    );
+                    fold(input, words, groups, values.as_primitive::<Float64Type>().values(), &counted);
                 }
                 (Kind::Decimal, Some(values)) => {
                     let values = values.as_primitive::<Decimal128Type>().values();
-                    if !fold_decimals(input, self.words(input), groups, values, &counted) {
+                    if !fold_decimals(input, words, groups, values, &counted) {
                         return Err(overflow("decimals"));
                     }
                 }
                 (Kind::Text, Some(values)) => {
-                    count(self.words(input), groups, &counted);
+                    count(words, groups, &counted);
                     self.offer(input, groups, values, [input.mins, input.maxes], &counted)?;
                 }
-                (Kind::Count, _) | (_, None) => count(self.words(input), groups, &counted),
+                (Kind::Count, _) | (_, None) => count(words, groups, &counted),
             }
         }
         Ok(())

@@ -37,7 +37,6 @@ pub enum Choice {
 
 /// The most urgent work on the runs of one relation, while history is replayed or not.
 pub fn choose(runs: &[RunRecord], replaying: bool) -> Choice {
-    let depth_max = if replaying { TIER_RUNS_REPLAY } else { TIER_RUNS };
     let mut tiers: Vec<Vec<&RunRecord>> = Vec::new();
     for run in runs {
         let tier = tier(run.bytes);
@@ -47,12 +46,10 @@ pub fn choose(runs: &[RunRecord], replaying: bool) -> Choice {
         tiers[tier].push(run);
     }
     let full = tiers.into_iter().filter(|tier| tier.len() >= TIER_RUNS).find_map(|tier| {
-        let deep = deepest(&tier);
         let is_full = tier.len() >= TIER_RUNS_APART;
-        if deep.len() >= depth_max || (is_full && deep.len() >= TIER_RUNS) {
-            return Some(deep);
-        }
-        is_full.then_some(tier)
+        let depth_max = if replaying && !is_full { TIER_RUNS_REPLAY } else { TIER_RUNS };
+        let deep = deepest(&tier);
+        if deep.len() >= depth_max { Some(deep) } else { is_full.then_some(tier) }
     });
     match full {
         None => Choice::Nothing,

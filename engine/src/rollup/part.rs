@@ -82,9 +82,7 @@ impl Part {
     pub fn encode(self, column: &ArrayRef, texts: Option<&mut TextCoder>) -> Result<Option<Codes>> {
         let half = |bits: u32| 1_i64 << (bits - 1);
         let values = match self {
-            Self::Text => {
-                return texts.map_or(Ok(None), |texts| texts.encode(column));
-            }
+            Self::Text => return texts.map_or(Ok(None), |texts| texts.encode(column)),
             Self::Boolean => {
                 let booleans = column.as_boolean();
                 booleans.iter().map(|v| v.map_or(0, |v| 1 + u64::from(v))).collect()

@@ -106,10 +106,7 @@ fn buckets(entries: &mut [(u64, u32)], other: &mut [(u64, u32)], bits: u32) {
     if ends.contains(&entries.len()) {
         return buckets(entries, other, rest);
     }
-    let mut sum = 0;
-    for end in &mut ends {
-        sum += std::mem::replace(end, sum);
-    }
+    to_starts(&mut ends);
     for &entry in &*entries {
         let end = &mut ends[digit(entry)];
         other[*end] = entry;
@@ -121,6 +118,14 @@ fn buckets(entries: &mut [(u64, u32)], other: &mut [(u64, u32)], bits: u32) {
         buckets(from, to, rest);
         to.copy_from_slice(from);
         start = end;
+    }
+}
+
+/// How many there are of each becomes where the first of each belongs.
+fn to_starts(counts: &mut [usize]) {
+    let mut sum = 0;
+    for count in counts {
+        sum += std::mem::replace(count, sum);
     }
 }
 
@@ -136,10 +141,7 @@ fn radix(mut entries: Vec<u64>, bits: u32) -> Vec<u64> {
         let digit = |entry: u64| (entry >> 32 >> shift) as usize & ((1 << DIGIT_BITS) - 1);
         let mut starts = vec![0_usize; 1 << DIGIT_BITS];
         entries.iter().for_each(|&entry| starts[digit(entry)] += 1);
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += std::mem::replace(start, sum);
-        }
+        to_starts(&mut starts);
         for &entry in &entries {
             let start = &mut starts[digit(entry)];
             other[*start] = entry;

@@ -66,18 +66,6 @@ impl Column {
             out.extend((-1_i32).to_be_bytes());
             return;
         }
-        // The commonest, whose length is known before.
-        match &self.cells {
-            Cells::Int64(a) => return put_eight(a.value(row).to_be_bytes(), out),
-            Cells::Float64(a) => return put_eight(a.value(row).to_be_bytes(), out),
-            Cells::Text(a) => {
-                let text = a.value(row).as_bytes();
-                out.extend_from_slice(&i32::try_from(text.len()).unwrap_or(i32::MAX).to_be_bytes());
-                out.extend_from_slice(text);
-                return;
-            }
-            _ => {}
-        }
         let at = out.len();
         out.extend([0; 4]);
         self.write_binary(row, out);
@@ -105,11 +93,4 @@ impl Column {
             Cells::Record(_) => oid::RECORD,
         }
     }
-}
-
-/// Appends a value of eight bytes behind its length.
-fn put_eight(value: [u8; 8], out: &mut Vec<u8>) {
-    let mut sized = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
-    sized[4..].copy_from_slice(&value);
-    out.extend_from_slice(&sized);
 }
