@@ -14,6 +14,8 @@ pub mod connector;
 
 pub mod rollup;
 
+pub mod lake;
+
 pub mod lsm;
 
 pub mod dataflow;

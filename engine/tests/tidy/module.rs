@@ -7,7 +7,7 @@ use super::tree::{File, code, files};
 use super::{assert_none, import};
 
 /// The engine's modules; each may import only those that stand before it.
-const ENGINE_ORDER: [&str; 11] = [
+const ENGINE_ORDER: [&str; 12] = [
     "error",
     "calendar",
     "clock",
@@ -15,6 +15,7 @@ const ENGINE_ORDER: [&str; 11] = [
     "aggregate",
     "connector",
     "rollup",
+    "lake",
     "lsm",
     "dataflow",
     "checkpoint",

@@ -1,0 +1,142 @@
+//! What the numeric columns of a file or snapshot come to, recorded when they are written, so that whatever
+//! reads them later can be held against it.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+/// Count, sum, least and greatest of a column's values that are not NULL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ColumnTotal {
+    pub count: u64,
+    /// Compensated for floats.
+    pub sum: f64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    error: f64,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// By the column's name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Totals(pub BTreeMap<String, ColumnTotal>);
+
+impl ColumnTotal {
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.add_sum(value);
+        self.min = Some(self.min.map_or(value, |min| min.min(value)));
+        self.max = Some(self.max.map_or(value, |max| max.max(value)));
+    }
+
+    /// Neumaier's sum.
+    fn add_sum(&mut self, value: f64) {
+        let sum = self.sum + value;
+        if sum.is_finite() {
+            self.error +=
+                if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
+        }
+        self.sum = sum;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.add_sum(other.sum);
+        self.error += other.error;
+        let least = |a: Option<f64>, b: Option<f64>, f: fn(f64, f64) -> f64| match (a, b) {
+            (Some(a), Some(b)) => Some(f(a, b)),
+            (a, b) => a.or(b),
+        };
+        self.min = least(self.min, other.min, f64::min);
+        self.max = least(self.max, other.max, f64::max);
+    }
+
+    /// The sum with what rounding took from it.
+    pub fn total(&self) -> f64 {
+        if self.sum.is_finite() { self.sum + self.error } else { self.sum }
+    }
+}
+
+impl Totals {
+    /// Adds a batch.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            match field.data_type() {
+                DataType::Decimal128(_, scale) => {
+                    let power = 10_f64.powi(i32::from(*scale));
+                    let own = self.0.entry(field.name().clone()).or_default();
+                    let values = column.as_primitive::<Decimal128Type>();
+                    values.iter().flatten().for_each(|value| own.add(value as f64 / power));
+                }
+                t if t.is_integer() || t.is_floating() => {
+                    let own = self.0.entry(field.name().clone()).or_default();
+                    let values = cast(column, &DataType::Float64)?;
+                    let values = values.as_primitive::<Float64Type>();
+                    if values.null_count() == 0 {
+                        values.values().iter().for_each(|&value| own.add(value));
+                    } else {
+                        values.iter().flatten().for_each(|value| own.add(value));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        for (name, total) in &other.0 {
+            self.0.entry(name.clone()).or_default().merge(total);
+        }
+    }
+
+    /// Of several files.
+    pub fn of<'t>(totals: impl Iterator<Item = &'t Self>) -> Self {
+        let mut all = Self::default();
+        totals.for_each(|totals| all.merge(totals));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn totals_of_parts_merge_to_those_of_the_whole() {
+        let batch = |range: std::ops::Range<i32>| {
+            let numbers: ArrayRef = Arc::new(Int32Array::from_iter(range.clone().map(|i| (i % 3 > 0).then_some(i))));
+            let floats: ArrayRef = Arc::new(Float64Array::from_iter_values(range.clone().map(|i| f64::from(i) / 10.0)));
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values(range.map(|i| i.to_string())));
+            RecordBatch::try_from_iter([("n", numbers), ("f", floats), ("t", texts)]).expect("columns of one length")
+        };
+        let of = |ranges: &[std::ops::Range<i32>]| {
+            let totals = ranges.iter().map(|range| {
+                let mut totals = Totals::default();
+                totals.add(&batch(range.clone())).expect("adds");
+                totals
+            });
+            Totals::of(totals.collect::<Vec<_>>().iter())
+        };
+        let (parts, whole) = (of(&[0..10, 10..11, 11..100]), of(&[0..100]));
+        assert_eq!(parts.0.keys().collect::<Vec<_>>(), ["f", "n"]);
+        assert_eq!(parts.0["n"], whole.0["n"]);
+        assert_eq!((whole.0["n"].count, whole.0["n"].total()), (66, 3267.0));
+        assert!((parts.0["f"].total() - 495.0).abs() < 1e-12);
+        assert_eq!((whole.0["f"].min, whole.0["f"].max), (Some(0.0), Some(9.9)));
+    }
+}
