@@ -8,13 +8,13 @@ pub mod error;
 pub mod calendar;
 pub mod clock;
 
+pub mod lake;
+
 pub mod aggregate;
 
 pub mod connector;
 
 pub mod rollup;
-
-pub mod lake;
 
 pub mod lsm;
 

@@ -68,6 +68,7 @@ impl Siltstone {
             workers: cores(),
             epoch_interval: EPOCH_INTERVAL,
             owner: "an embedding program".to_owned(),
+            ..Options::default()
         };
         Builder { dir: dir.as_ref().to_owned(), options }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::{Expression, SourceSpec};
+use crate::lake::Partition;
 
 /// A source of rows: what to read, and what of it to keep.
 #[derive(Clone, Debug)]
@@ -19,6 +21,10 @@ pub struct SourceDefinition {
     pub options: BTreeMap<String, String>,
     /// `CREATE TABLE`: the rows are kept and can be queried.
     pub keeps_rows: bool,
+    /// How the files of a table are cut into partitions, which they are sorted by, too.
+    pub partition: Option<Partition>,
+    /// How long rows are kept, counted back from the newest.
+    pub retain: Option<Duration>,
 }
 
 /// A column of a source.

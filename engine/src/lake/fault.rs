@@ -59,7 +59,8 @@ fn plan() -> Option<&'static Plan> {
 /// Does a step between its two points.
 pub fn step<T>(step: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     debug_assert!(STEPS.contains(&step), "{step} is not among the steps");
-    let Some(plan) = plan().filter(|plan| plan.point.strip_prefix(step).is_some_and(|rest| rest.starts_with('.')))
+    let Some(plan) =
+        plan().filter(|plan| plan.point.strip_prefix(step).is_some_and(|rest| rest.starts_with('.')))
     else {
         return work();
     };
@@ -74,19 +75,24 @@ pub fn step<T>(step: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn meet(plan: &Plan) -> Result<()> {
     let passed = plan.passed.fetch_add(1, Ordering::Relaxed) + 1;
-    let fails = |errno| Err(Error::io(format!("fault at {}", plan.point), io::Error::from_raw_os_error(errno)));
+    let fails =
+        |errno| Err(Error::io(format!("fault at {}", plan.point), io::Error::from_raw_os_error(errno)));
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
     match plan.action.as_str() {
         "enospc*" if passed >= plan.at => {
-            let goes_on = std::env::var("SILTSTONE_FAULT_WHILE").is_ok_and(|path| std::path::Path::new(&path).exists());
+            let goes_on =
+                std::env::var("SILTSTONE_FAULT_WHILE").is_ok_and(|path| std::path::Path::new(&path).exists());
             if goes_on { fails(ENOSPC) } else { Ok(()) }
         }
         _ if passed != plan.at => Ok(()),
         "kill" => kill(),
         "eio" => fails(EIO),
         "enospc" => fails(ENOSPC),
-        "lost" => Err(Error::io(format!("the reply was lost at {}", plan.point), io::Error::from(io::ErrorKind::TimedOut))),
+        "lost" => Err(Error::io(
+            format!("the reply was lost at {}", plan.point),
+            io::Error::from(io::ErrorKind::TimedOut),
+        )),
         _ => Ok(()),
     }
 }

@@ -22,7 +22,5 @@ pub use file::{FileRecord, FileWriter, Files};
 pub use merge::{MERGE_FILES, Mergeable, choose_merge};
 pub use policy::{Pressure, WRITE_AMPLIFICATION_MAX, is_due};
 pub use protocol::{Facts, Recovery, resolve};
-pub use table::{
-    Commit, Lake, Operation, Partition, SnapshotRef, TableSpec, TableState, Transform,
-};
+pub use table::{Commit, Lake, Operation, Partition, SnapshotRef, TableSpec, TableState, Transform};
 pub use total::{ColumnTotal, Totals};

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn what_landed_is_dropped_and_what_can_no_longer_land_is_discarded() {
-        let resolved = |written, landed, parent_is_current| resolve(Facts { written, landed, parent_is_current });
+        let resolved =
+            |written, landed, parent_is_current| resolve(Facts { written, landed, parent_is_current });
         assert_eq!(resolved(true, true, false), Recovery::Drop);
         assert_eq!(resolved(true, false, true), Recovery::Commit);
         assert_eq!(resolved(true, false, false), Recovery::Discard);

@@ -43,8 +43,11 @@ impl ColumnTotal {
     fn add_sum(&mut self, value: f64) {
         let sum = self.sum + value;
         if sum.is_finite() {
-            self.error +=
-                if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
+            self.error += if self.sum.abs() >= value.abs() {
+                (self.sum - sum) + value
+            } else {
+                (value - sum) + self.sum
+            };
         }
         self.sum = sum;
     }
@@ -119,10 +122,13 @@ mod tests {
     #[test]
     fn totals_of_parts_merge_to_those_of_the_whole() {
         let batch = |range: std::ops::Range<i32>| {
-            let numbers: ArrayRef = Arc::new(Int32Array::from_iter(range.clone().map(|i| (i % 3 > 0).then_some(i))));
-            let floats: ArrayRef = Arc::new(Float64Array::from_iter_values(range.clone().map(|i| f64::from(i) / 10.0)));
+            let numbers: ArrayRef =
+                Arc::new(Int32Array::from_iter(range.clone().map(|i| (i % 3 > 0).then_some(i))));
+            let floats: ArrayRef =
+                Arc::new(Float64Array::from_iter_values(range.clone().map(|i| f64::from(i) / 10.0)));
             let texts: ArrayRef = Arc::new(StringArray::from_iter_values(range.map(|i| i.to_string())));
-            RecordBatch::try_from_iter([("n", numbers), ("f", floats), ("t", texts)]).expect("columns of one length")
+            RecordBatch::try_from_iter([("n", numbers), ("f", floats), ("t", texts)])
+                .expect("columns of one length")
         };
         let of = |ranges: &[std::ops::Range<i32>]| {
             let totals = ranges.iter().map(|range| {

@@ -1,6 +1,7 @@
 //! A rollup's definition: group keys and aggregates over the rows of one source.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
@@ -21,6 +22,8 @@ pub struct ViewDefinition {
     /// Empty for one group of everything.
     pub keys: Vec<Key>,
     pub aggregates: Vec<AggregateCall>,
+    /// How long groups are kept, counted back from the newest.
+    pub retain: Option<Duration>,
 }
 
 /// A group key.

@@ -35,6 +35,7 @@ pub fn layout<const KEYS: usize>(keys: [DataType; KEYS], function: Function) -> 
         filter: None,
         keys: keys.into_iter().enumerate().map(key).collect(),
         aggregates: vec![AggregateCall { name: "n".into(), function, argument, filter: None, output }],
+        retain: None,
     };
     Arc::new(Layout::new(&view).expect("valid"))
 }

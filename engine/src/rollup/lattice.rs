@@ -143,7 +143,7 @@ mod tests {
 
     fn view(keys: Vec<Key>) -> ViewDefinition {
         let aggregates = vec![sum(Value(9, None, DataType::Int64))];
-        ViewDefinition { name: "v".into(), source: 1, filter: None, keys, aggregates }
+        ViewDefinition { name: "v".into(), source: 1, filter: None, keys, aggregates, retain: None }
     }
 
     fn feeders(views: Vec<ViewDefinition>) -> Vec<Option<usize>> {

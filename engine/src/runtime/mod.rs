@@ -6,6 +6,7 @@ mod compactor;
 mod definition;
 mod engine;
 mod kept;
+mod lake;
 mod options;
 mod pipeline;
 mod press;
@@ -18,6 +19,7 @@ mod watcher;
 
 pub use definition::CreatedView;
 pub use engine::{Engine, StoredRelation};
+pub use lake::{AsOf, CompactionRow, FileRow, Past, SnapshotRow};
 pub use options::Options;
 pub use snapshot::{BatchIter, ErrorRow, GapRow, RowPart, Snapshot};
 pub use status::{

@@ -1,9 +1,18 @@
 //! What an engine is told at its start, and how its one memory budget is divided.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::lake::Lake;
 
 /// The smallest budget an engine works with.
 const MEMORY_BYTES_MIN: u64 = 64 << 20;
+
+/// How fresh the lake is, of an engine that says nothing else.
+const LAKE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Snapshots that are kept of a table, of an engine that says nothing else.
+const LAKE_SNAPSHOTS: usize = 100;
 
 /// Options of an engine.
 #[derive(Clone, Debug)]
@@ -14,6 +23,12 @@ pub struct Options {
     pub workers: usize,
     /// Time after which an epoch closes; it closes earlier when its states fill their share of memory.
     pub epoch_interval: Duration,
+    /// Where states and rows are pressed into files; `None`: they stay in the store.
+    pub lake: Option<Arc<dyn Lake>>,
+    /// How fresh the lake is to be.
+    pub lake_interval: Duration,
+    /// Snapshots of a table that are kept, but for tagged ones.
+    pub lake_snapshots: usize,
     /// Told to another process that wants the directory.
     pub owner: String,
 }
@@ -25,6 +40,9 @@ impl Default for Options {
             memory_bytes: 1 << 30,
             workers,
             epoch_interval: Duration::from_secs(1),
+            lake: None,
+            lake_interval: LAKE_INTERVAL,
+            lake_snapshots: LAKE_SNAPSHOTS,
             owner: "siltstone".to_owned(),
         }
     }

@@ -211,6 +211,8 @@ pub fn source(keeps_rows: bool) -> SourceDefinition {
         connector: "numbers".into(),
         options: BTreeMap::new(),
         keeps_rows,
+        partition: None,
+        retain: None,
     }
 }
 
@@ -229,11 +231,18 @@ pub fn view(name: &str, source: u32) -> ViewDefinition {
         filter: None,
         keys: vec![Key { name: "key".into(), expression: Arc::new(At(1, DataType::Int64)), bucket: None }],
         aggregates: vec![call("n", Function::Count, None), call("total", Function::Sum, Some(0))],
+        retain: None,
     }
 }
 
 pub fn open(dir: &Path, numbers: &Numbers, memory_bytes: u64, interval: Duration) -> Arc<Engine> {
-    let options = Options { memory_bytes, workers: 2, epoch_interval: interval, owner: "test".into() };
+    let options = Options {
+        memory_bytes,
+        workers: 2,
+        epoch_interval: interval,
+        owner: "test".into(),
+        ..Options::default()
+    };
     let registry = Arc::new(Registry::default().with(Arc::new(numbers.clone())));
     let engine = Engine::open(dir, options, registry).expect("opens");
     for stored in engine.stored() {

@@ -152,6 +152,7 @@ impl Settings {
             workers: self.workers,
             epoch_interval: self.epoch_interval,
             owner: owner.to_owned(),
+            ..Options::default()
         }
     }
 

@@ -53,6 +53,8 @@ pub fn compile_source(
         connector: create.connector.clone(),
         options: create.options.clone(),
         keeps_rows: create.keeps_rows,
+        partition: None,
+        retain: None,
     })
 }
 

@@ -134,7 +134,7 @@ fn definition(
         })
         .collect::<Result<Vec<_>>>()?;
     let filter = input.filter.as_ref().map(|e| condition(state, e, input)).transpose()?;
-    Ok(ViewDefinition { name: create.name.clone(), source, filter, keys, aggregates })
+    Ok(ViewDefinition { name: create.name.clone(), source, filter, keys, aggregates, retain: None })
 }
 
 fn condition(state: &SessionState, expr: &Expr, input: &Input) -> Result<Arc<dyn Expression>> {

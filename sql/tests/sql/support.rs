@@ -27,6 +27,7 @@ pub fn open(dir: &Path) -> Arc<Database> {
         workers: 2,
         epoch_interval: Duration::from_millis(20),
         owner: "a test".to_owned(),
+        ..Options::default()
     };
     Database::open(dir, options, registry()).expect("a directory that opens")
 }
