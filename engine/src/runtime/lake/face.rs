@@ -1,6 +1,7 @@
 //! What an engine can be asked to do with its tables in the lake.
 
 use super::status::{AsOf, CompactionRow, FileRow, SnapshotRow};
+use crate::connector::SourceDefinition;
 use crate::error::{Error, Kind, Result};
 use crate::runtime::engine::Engine;
 use crate::runtime::snapshot::BatchIter;
@@ -56,6 +57,11 @@ impl Engine {
     /// `older_than_us`, or all. The answer is how many.
     pub fn expire(&self, _relation: u32, _older_than_us: Option<i64>, _keep: usize) -> Result<usize> {
         Err(no_lake())
+    }
+
+    /// Stores another text for a source with more columns or wider ones, and goes on with it.
+    pub fn alter_source(&self, id: u32, text: &str, definition: SourceDefinition) -> Result<()> {
+        self.replace_source(id, text, definition)
     }
 
     /// All snapshots that there are, by table and age.
