@@ -16,7 +16,7 @@ e2e := server/tests/e2e
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test unit e2e nightly check fmt clippy doc tidy deny bench need
+.PHONY: help demo build test unit e2e nightly readers check fmt clippy doc tidy deny bench need
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
@@ -35,12 +35,13 @@ test: need-test build ## all tests: units, integration, end to end against a rea
 unit: need ## the Rust tests alone
 	cargo test --release --workspace
 
-e2e: need-test build ## the end-to-end tests alone
+e2e: need-test build readers ## the end-to-end tests alone
 	python=$$(.ci/python); \
 	SILTSTONE_BIN=$(bin)/siltstone ADGEN_BIN=$(bin)/adgen \
 	  "$$python" -m pytest $(e2e) -m 'not nightly' $(ARGS)
 
-nightly: need-test build ## the long tests: more keys, more kills, more rows
+nightly: need-test build readers ## the long tests: more keys, more kills, more rows
+	.ci/readers spark > /dev/null
 	python=$$(.ci/python); \
 	SILTSTONE_BIN=$(bin)/siltstone ADGEN_BIN=$(bin)/adgen SILTSTONE_NIGHTLY=1 \
 	  "$$python" -m pytest $(e2e) $(ARGS)
@@ -66,6 +67,9 @@ deny: ## dependencies' licences, duplicates and sources, by cargo-deny
 bench: need-test build ## beside peers in the same run; prints ratios. `make bench ARGS=help`; docs/benchmarks.md
 	python=$$(.ci/python); \
 	$(bin)/bench --siltstone $(bin)/siltstone --python "$$python" $(ARGS)
+
+readers: need-test ## environments of other engines, which read the lake's tables in the tests
+	@.ci/readers > /dev/null
 
 need:
 	@.ci/need build
