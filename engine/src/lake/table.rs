@@ -109,9 +109,10 @@ pub struct SnapshotRef {
 }
 
 /// What a commit does to the files of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
     /// Adds files.
+    #[default]
     Append,
     /// Adds files in the place of others, with other rows.
     Overwrite,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, PrimitiveArray, RecordBatch,
-    RecordBatchOptions,
+    RecordBatchOptions, new_null_array,
 };
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{
@@ -45,24 +45,50 @@ pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<u8>> {
 /// Decodes blocks, all columns or some.
 #[derive(Clone, Debug, Default)]
 pub struct BlockReader {
-    projection: Option<Vec<usize>>,
+    /// `None` reads what is there.
+    fields: Option<Vec<Field>>,
 }
 
 impl BlockReader {
-    /// Reads these columns only, in this order; `None` reads all.
-    pub fn new(projection: Option<&[usize]>) -> Self {
-        Self { projection: projection.map(<[usize]>::to_vec) }
+    /// Reads these columns only, in this order and by their names. Those that a block lacks, since it is older
+    /// than they are, are NULL; those of another type are cast.
+    pub fn new(fields: Vec<Field>) -> Self {
+        Self { fields: Some(fields) }
     }
 
     /// # Errors
     /// [`crate::error::Kind::Corrupt`] if the bytes are not a block.
     pub fn decode(&self, bytes: &[u8]) -> Result<RecordBatch> {
         let corrupt = |e| Error::corrupt("decoding a block").because(e);
-        let mut reader =
-            StreamReader::try_new(Cursor::new(bytes), self.projection.clone()).map_err(corrupt)?;
+        let open = |projection| StreamReader::try_new(Cursor::new(bytes), projection).map_err(corrupt);
+        let mut reader = open(None)?;
+        if let Some(fields) = &self.fields {
+            let schema = reader.schema();
+            let place = |field: &Field| schema.index_of(field.name()).ok();
+            let mut wanted: Vec<usize> = fields.iter().filter_map(place).collect();
+            // A block is decoded in its own column order.
+            wanted.sort_unstable();
+            reader = open(Some(wanted))?;
+        }
         let batch = reader.next().ok_or_else(|| Error::corrupt("decoding a block: it is empty"))?;
-        with_columns(&batch.map_err(corrupt)?, widen)
+        let batch = with_columns(&batch.map_err(corrupt)?, widen)?;
+        match &self.fields {
+            None => Ok(batch),
+            Some(fields) => conform(&batch, fields),
+        }
     }
+}
+
+/// The batch as these columns.
+fn conform(batch: &RecordBatch, fields: &[Field]) -> Result<RecordBatch> {
+    let column = |field: &Field| match batch.column_by_name(field.name()) {
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+        Some(column) if column.data_type() == field.data_type() => Ok(column.clone()),
+        Some(column) => Ok(cast(column, field.data_type())?),
+    };
+    let columns = fields.iter().map(column).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields.to_vec())), columns, &options)?)
 }
 
 /// The batch with other columns in the place of some.
@@ -164,8 +190,15 @@ mod tests {
             .expect("columns of one length");
             let bytes = encode(&batch).expect("encodes");
             assert_eq!(BlockReader::default().decode(&bytes).expect("decodes"), batch, "{edge}");
-            let some = BlockReader::new(Some(&[3, 0])).decode(&bytes).expect("decodes");
+            let schema = batch.schema();
+            let fields = [3, 0].map(|i| schema.field(i).clone()).to_vec();
+            let some = BlockReader::new(fields).decode(&bytes).expect("decodes");
             assert_eq!(some, batch.project(&[3, 0]).expect("there are two"), "{edge}");
+            let later =
+                [Field::new("new", DataType::Int64, true), Field::new("other", DataType::Int64, true)];
+            let later = BlockReader::new(later.to_vec()).decode(&bytes).expect("decodes");
+            assert_eq!(later.column(0).null_count(), 3);
+            assert_eq!(later.column(1).as_ref(), &Int64Array::from(vec![1, 2, 3]));
         }
     }
 

@@ -99,7 +99,7 @@ mod tests {
     use crate::lsm::Bounds;
 
     fn run(run: u64, bytes: u64) -> RunRecord {
-        RunRecord { relation: 1, run, epoch: run, blocks: 1, rows: 1, bytes, bounds: Bounds::default() }
+        RunRecord { relation: 1, run, epoch: run, blocks: 1, rows: 1, bytes, ..RunRecord::default() }
     }
 
     fn apart(i: u64) -> RunRecord {

@@ -15,6 +15,7 @@ mod block;
 mod bounds;
 mod cache;
 mod compaction;
+mod filed;
 mod merge;
 mod owner;
 mod range;
@@ -29,13 +30,16 @@ mod view;
 pub use block::BlockReader;
 pub use bounds::Bounds;
 pub use compaction::{Choice, choose};
+pub use filed::{BoundsBuilder, StateFile, read_rows};
 pub use merge::{Batches, Merge};
 pub use owner::Ownership;
 pub use range::{KeyCondition, KeyRange, Wanted, ranges};
 pub use record::{
-    CursorRecord, ErrorRow, GapRecord, RelationKind, RelationRecord, RunRecord, SplitRecord, Totals,
+    CursorRecord, ErrorRow, GapRecord, LakeRecord, PendingRecord, RelationKind, RelationRecord, RunFile,
+    RunRecord, SnapshotRecord, SplitRecord, Totals,
 };
 pub use run::{Block, RunWriter};
+pub use scan::read_all;
 pub use store::{Change, Store, StoreOptions, Stored};
 pub use version::{Run, Version};
 pub use view::{Scan, read_view};

@@ -14,6 +14,9 @@
 //! | 7 | epoch `u64`, number `u32` | [`GapRecord`] |
 //! | 8 | source `u32` | [`Totals`] |
 //! | 9 | | the newest number of a relation or cursor, `u32` |
+//! | 10 | relation `u32` | [`LakeRecord`] |
+//! | 11 | relation `u32` | [`PendingRecord`] |
+//! | 12 | relation `u32`, snapshot `i64` | [`SnapshotRecord`] |
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,6 +25,7 @@ use super::bounds::Bounds;
 use super::range::KeyRange;
 use crate::connector::{BadRow, Gap, Split};
 use crate::error::{Error, Result};
+use crate::lake::{FileRecord, Operation, Totals as FileTotals};
 
 /// The format this version writes; it opens no other.
 pub(super) const FORMAT: u32 = 1;
@@ -64,7 +68,7 @@ pub struct SplitRecord {
 }
 
 /// A run: sorted blocks of one relation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     pub relation: u32,
     pub run: u64,
@@ -76,9 +80,90 @@ pub struct RunRecord {
     /// Of a view's run; an earlier version did not write them.
     #[serde(default)]
     pub bounds: Bounds,
+    /// Where its rows are if they are not in blocks. Of a view, rows that go together are blocks all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<RunFile>,
+}
+
+/// A run's rows as a file of the relation's table in the lake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// That of the table.
+    pub location: String,
+    pub file: FileRecord,
+    /// A snapshot of the table names it; else it is still to be committed.
+    pub committed: bool,
+}
+
+/// What the lake has of a relation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LakeRecord {
+    pub relation: u32,
+    pub location: String,
+    /// The snapshot whose files are the relation's runs.
+    pub snapshot: Option<i64>,
+    pub epoch: u64,
+    pub committed_at_us: i64,
+    /// Encoded bytes of runs that went into files, ever.
+    pub pressed_bytes: u64,
+    /// Bytes of the files that were written for that, ever.
+    pub written_bytes: u64,
+}
+
+/// A commit to the lake that was begun.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PendingRecord {
+    pub relation: u32,
+    pub location: String,
+    /// The number that its snapshot has or is to have.
+    pub snapshot: i64,
+    pub parent: Option<i64>,
+    pub operation: Operation,
+    pub epoch: u64,
+    pub at_us: i64,
+    pub properties: Vec<(String, String)>,
+    /// Runs that are no longer there behind it, and the files of those that were files.
+    pub remove_runs: Vec<u64>,
+    pub removed: Vec<String>,
+    /// Encoded bytes among them that were in no snapshot.
+    pub pressed_bytes: u64,
+    /// Bytes of the files that were written.
+    pub written_bytes: u64,
+    /// `snapshot` is an older one that becomes the current one again.
+    #[serde(default)]
+    pub rolls_back: bool,
+    /// Runs that are there behind it: set once their files are durable.
+    pub added: Option<Vec<RunRecord>>,
+    /// Of all rows behind it.
+    pub totals: FileTotals,
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// A snapshot that was committed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    pub relation: u32,
+    pub snapshot: i64,
+    pub parent: Option<i64>,
+    pub operation: Operation,
+    pub epoch: u64,
+    pub at_us: i64,
+    /// The metadata file written with it.
+    pub metadata: String,
+    pub totals: FileTotals,
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
 }
 
 impl RunRecord {
+    /// Its rows are in blocks of the store.
+    pub fn is_hot(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// About how many rows have keys in these ranges. A range takes half of its first block and of its last.
     pub fn rows_about(&self, ranges: &[KeyRange]) -> u64 {
         let touched = ranges.iter().map(|range| self.bounds.positions(self.blocks, range).len() as u64);
@@ -131,6 +216,9 @@ pub(super) mod key {
     pub const GAPS: [u8; 1] = [7];
     pub const TOTALS: [u8; 1] = [8];
     pub const NEWEST_ID: [u8; 1] = [9];
+    pub const LAKES: [u8; 1] = [10];
+    pub const PENDING: [u8; 1] = [11];
+    pub const SNAPSHOTS: [u8; 1] = [12];
 
     fn with(family: [u8; 1], id: u32) -> Vec<u8> {
         let mut key = family.to_vec();
@@ -176,6 +264,24 @@ pub(super) mod key {
 
     pub fn totals(source: u32) -> Vec<u8> {
         with(TOTALS, source)
+    }
+
+    pub fn lake(relation: u32) -> Vec<u8> {
+        with(LAKES, relation)
+    }
+
+    pub fn pending(relation: u32) -> Vec<u8> {
+        with(PENDING, relation)
+    }
+
+    pub fn snapshots(relation: u32) -> Vec<u8> {
+        with(SNAPSHOTS, relation)
+    }
+
+    pub fn snapshot(relation: u32, snapshot: i64) -> Vec<u8> {
+        let mut key = snapshots(relation);
+        key.extend_from_slice(&snapshot.to_be_bytes());
+        key
     }
 
     /// Keyspace `blocks`: relation, run, position.
@@ -225,15 +331,8 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_and_other_bytes_are_refused() {
-        let run = RunRecord {
-            relation: 1,
-            run: 2,
-            epoch: 3,
-            blocks: 4,
-            rows: 5,
-            bytes: 6,
-            bounds: Bounds::default(),
-        };
+        let run =
+            RunRecord { relation: 1, run: 2, epoch: 3, blocks: 4, rows: 5, bytes: 6, ..RunRecord::default() };
         assert_eq!(from_bytes::<RunRecord>("runs", &to_bytes(&run)).expect("reads"), run);
         let earlier = br#"{"relation":1,"run":2,"epoch":3,"blocks":4,"rows":5,"bytes":6}"#;
         assert_eq!(from_bytes::<RunRecord>("runs", earlier).expect("reads"), run, "without bounds");

@@ -82,15 +82,7 @@ fn ingestion(store: &Store) -> Result<Ingestion<'_>> {
 impl<'s> RunWriter<'s> {
     /// Begins a new run of a relation; it exists only when its record is committed.
     pub fn begin(store: &'s Store, relation: u32) -> Self {
-        let record = RunRecord {
-            relation,
-            run: store.allocate_run(),
-            epoch: 0,
-            blocks: 0,
-            rows: 0,
-            bytes: 0,
-            bounds: Bounds::default(),
-        };
+        let record = RunRecord { relation, run: store.allocate_run(), ..RunRecord::default() };
         Self {
             store,
             record,

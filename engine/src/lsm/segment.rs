@@ -44,6 +44,9 @@ impl Division {
             // The least bytes behind a block's last key, since no key is the beginning of another.
             let inner = runs.iter().flat_map(|run| run.record.bounds.inner());
             points.extend(inner.map(|last| [last.as_ref(), &[0]].concat()));
+            // Files stand beside each other, so that each begins a segment however few rows it has.
+            let filed = runs.iter().filter(|run| !run.record.is_hot());
+            points.extend(filed.filter_map(|run| Some(run.record.bounds.ends()?.0.to_vec())));
             points.sort_unstable();
             points.dedup();
         }

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use arrow::array::RecordBatch;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 
 use super::cache::SegmentCache;
 use super::record::{
-    CursorRecord, EpochRecord, ErrorRow, FORMAT, GapRecord, RelationRecord, RunRecord, SplitRecord, Totals,
-    from_bytes, key, to_bytes,
+    CursorRecord, EpochRecord, ErrorRow, FORMAT, GapRecord, LakeRecord, PendingRecord, RelationRecord,
+    RunRecord, SnapshotRecord, SplitRecord, Totals, from_bytes, key, to_bytes,
 };
 use super::version::{Garbage, Run, Version};
 use super::{BlockReader, Ownership};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
+use crate::lake::Lake;
 
 /// Error rows in one value of the `errors` keyspace.
 const ERRORS_PER_VALUE: usize = 256;
@@ -25,12 +26,14 @@ const ERRORS_PER_VALUE: usize = 256;
 const GARBAGE_BLOCKS_MAX: u32 = 4096;
 
 /// fjall's journal, write buffer and cache, for a memory budget.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     /// Bytes for the block cache and the write buffers together.
     pub memory_bytes: u64,
     /// Bytes for what was merged of views.
     pub merged_bytes: u64,
+    /// Reads the runs that are files.
+    pub lake: Option<Arc<dyn Lake>>,
     /// Who holds the directory, told to others that want it.
     pub owner: String,
 }
@@ -47,7 +50,10 @@ pub struct Store {
     committing: Mutex<Numbers>,
     next_run: AtomicU64,
     garbage: Garbage,
+    /// Runs that are files, while anybody has them.
+    pinned: Mutex<Vec<Weak<Run>>>,
     segments: SegmentCache,
+    lake: Option<Arc<dyn Lake>>,
     poisoned: AtomicBool,
     _owner: Ownership,
 }
@@ -92,6 +98,12 @@ pub struct Change {
     pub errors: Vec<ErrorRow>,
     /// Their epoch is set by the commit.
     pub gaps: Vec<GapRecord>,
+    pub put_lakes: Vec<LakeRecord>,
+    pub put_pending: Vec<PendingRecord>,
+    /// By relation.
+    pub delete_pending: Vec<u32>,
+    pub put_snapshots: Vec<SnapshotRecord>,
+    pub delete_snapshots: Vec<(u32, i64)>,
 }
 
 impl Store {
@@ -133,7 +145,9 @@ impl Store {
             committing: Mutex::default(),
             next_run: AtomicU64::new(1),
             garbage: Garbage::default(),
+            pinned: Mutex::default(),
             segments: SegmentCache::new(options.merged_bytes),
+            lake: options.lake.clone(),
             poisoned: AtomicBool::new(false),
             _owner: owner,
         };
@@ -167,7 +181,7 @@ impl Store {
         let known: BTreeSet<(u32, u64)> = runs.iter().map(|r| (r.relation, r.run)).collect();
         let mut newest = runs.last().map_or(0, |r| r.run);
         for run in runs {
-            version.add(Run::new(run, &self.garbage));
+            version.add(self.new_run(run));
         }
         for item in self.blocks.iter() {
             let block = item.key().map_err(read_failed)?;
@@ -179,6 +193,16 @@ impl Store {
             }
         }
         self.next_run = AtomicU64::new(newest + 1);
+        for (_, lake) in self.records::<LakeRecord>(key::LAKES, "lakes")? {
+            version.set_lake(lake);
+        }
+        let mut splits = Vec::new();
+        for (k, split) in self.records::<SplitRecord>(key::SPLITS, "splits")? {
+            let cursor =
+                key::cursor_of_split(&k).ok_or_else(|| Error::corrupt("a split has a malformed key"))?;
+            version.set_offset(cursor, &split);
+            splits.push((cursor, split));
+        }
         self.current = RwLock::new(Arc::new(version));
         let relations = self.records(key::RELATIONS, "relations")?.into_iter().map(|(_, r)| r);
         let cursors = self.records(key::CURSORS, "cursors")?.into_iter().map(|(_, r)| r);
@@ -191,9 +215,7 @@ impl Store {
         let newest = newest.map(|bytes| from_bytes::<u32>("the newest number", &bytes)).transpose()?;
         stored.newest_id = newest.max(used).unwrap_or_default();
         self.committing = Mutex::new(Numbers { relations, newest: stored.newest_id });
-        for (k, split) in self.records(key::SPLITS, "splits")? {
-            let cursor =
-                key::cursor_of_split(&k).ok_or_else(|| Error::corrupt("a split has a malformed key"))?;
+        for (cursor, split) in splits {
             stored.splits.entry(cursor).or_default().push(split);
         }
         for (k, totals) in self.records(key::TOTALS, "totals")? {
@@ -221,6 +243,22 @@ impl Store {
         &self.dir
     }
 
+    /// Where the runs are read that are files.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if it was opened without a lake.
+    pub fn lake(&self) -> Result<&Arc<dyn Lake>> {
+        self.lake.as_ref().ok_or_else(|| {
+            let message = format!("{} has files in a lake, and was opened without one", self.dir.display());
+            Error::new(Kind::Unsupported, message)
+        })
+    }
+
+    /// Whether there is a lake.
+    pub fn has_lake(&self) -> bool {
+        self.lake.is_some()
+    }
+
     pub(super) fn segments(&self) -> &SegmentCache {
         &self.segments
     }
@@ -235,7 +273,7 @@ impl Store {
     }
 
     /// A number that no run has had.
-    pub(super) fn allocate_run(&self) -> u64 {
+    pub fn allocate_run(&self) -> u64 {
         self.next_run.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -261,6 +299,9 @@ impl Store {
         numbers.relations.retain(|id| !change.delete_relations.contains(id));
         // A relation may be dropped while rows or a compaction of it are on their way.
         change.add_runs.retain(|r| numbers.relations.contains(&r.relation));
+        change.put_lakes.retain(|r| numbers.relations.contains(&r.relation));
+        change.put_pending.retain(|r| numbers.relations.contains(&r.relation));
+        change.put_snapshots.retain(|r| numbers.relations.contains(&r.relation));
         change.add_runs.iter_mut().filter(|r| r.epoch == 0).for_each(|r| r.epoch = version.epoch);
         let dropped = self.apply(&mut version, &change);
         let result = self.write(&version, &mut change, &dropped, newest);
@@ -280,7 +321,14 @@ impl Store {
             version.remove(relation, run);
         }
         for run in &change.add_runs {
-            version.add(Run::new(run.clone(), &self.garbage));
+            version.add(self.new_run(run.clone()));
+        }
+        for (cursor, split) in &change.put_splits {
+            version.set_offset(*cursor, split);
+        }
+        change.delete_cursors.iter().for_each(|&cursor| version.forget_cursor(cursor));
+        for lake in &change.put_lakes {
+            version.set_lake(lake.clone());
         }
         change.delete_relations.iter().flat_map(|&r| version.remove_relation(r)).collect()
     }
@@ -314,6 +362,26 @@ impl Store {
         for &id in &change.delete_relations {
             batch.remove(meta, key::relation(id));
             batch.remove(meta, key::totals(id));
+            batch.remove(meta, key::lake(id));
+            batch.remove(meta, key::pending(id));
+            for item in meta.prefix(key::snapshots(id)) {
+                batch.remove(meta, item.key().map_err(read_failed)?);
+            }
+        }
+        for lake in &change.put_lakes {
+            batch.insert(meta, key::lake(lake.relation), to_bytes(lake));
+        }
+        for pending in &change.put_pending {
+            batch.insert(meta, key::pending(pending.relation), to_bytes(pending));
+        }
+        for &relation in &change.delete_pending {
+            batch.remove(meta, key::pending(relation));
+        }
+        for snapshot in &change.put_snapshots {
+            batch.insert(meta, key::snapshot(snapshot.relation, snapshot.snapshot), to_bytes(snapshot));
+        }
+        for &(relation, snapshot) in &change.delete_snapshots {
+            batch.remove(meta, key::snapshot(relation, snapshot));
         }
         for cursor in &change.put_cursors {
             batch.insert(meta, key::cursor(cursor.id), to_bytes(cursor));
@@ -359,6 +427,7 @@ impl Store {
 
     /// The batches of a run, in order. The run stays while the iterator lives.
     pub fn read(self: &Arc<Self>, run: &Arc<Run>, reader: BlockReader) -> super::Batches {
+        debug_assert!(run.record.is_hot(), "files are read through the lake");
         let positions = 0..run.record.blocks;
         self.read_at(run, positions, reader)
     }
@@ -395,6 +464,34 @@ impl Store {
                 Err(e) => vec![Err(e)],
             }
         })
+    }
+
+    /// Commits to the lake that were begun.
+    pub fn pending(&self) -> Result<Vec<PendingRecord>> {
+        let pending = self.records(key::PENDING, "pending commits")?;
+        Ok(pending.into_iter().map(|(_, pending)| pending).collect())
+    }
+
+    /// The snapshots of the lake, by relation and number.
+    pub fn snapshots(&self) -> Result<Vec<SnapshotRecord>> {
+        let snapshots = self.records(key::SNAPSHOTS, "snapshots")?;
+        Ok(snapshots.into_iter().map(|(_, snapshot)| snapshot).collect())
+    }
+
+    /// Paths of the files of a relation that a version in use names.
+    pub fn pinned_files(&self, relation: u32) -> Vec<String> {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.retain(|run| run.strong_count() > 0);
+        let runs = pinned.iter().filter_map(Weak::upgrade).filter(|run| run.record.relation == relation);
+        runs.filter_map(|run| Some(run.record.file.as_ref()?.file.path.clone())).collect()
+    }
+
+    fn new_run(&self, record: RunRecord) -> Arc<Run> {
+        let run = Run::new(record, &self.garbage);
+        if !run.record.is_hot() {
+            self.pinned.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&run));
+        }
+        run
     }
 
     /// All gaps up to an epoch, oldest first.

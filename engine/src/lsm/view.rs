@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 
 use super::cache::Merged;
 use super::range::{KeyRange, key_at, rows_below};
-use super::scan::read;
+use super::scan::read_all;
 use super::segment::Segment;
 use super::{Batches, Merge, Run, Store};
 use crate::error::Result;
@@ -197,7 +197,7 @@ impl Reader {
         if !gap.base.is_empty() {
             inputs.push(Box::new(gap.base.into_iter().map(|merged| Ok(merged.states.clone()))));
         }
-        inputs.extend(gap.runs.iter().filter_map(|run| read(&self.store, &self.layout, run, &range)));
+        inputs.extend(read_all(&self.store, &self.layout, &gap.runs, &range));
         let merge = Merge::new(self.layout.clone(), inputs);
         Open { merge, segments: gap.segments, keep: gap.keep, pending: Vec::new() }
     }

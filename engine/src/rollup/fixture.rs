@@ -39,3 +39,19 @@ pub fn layout<const KEYS: usize>(keys: [DataType; KEYS], function: Function) -> 
     };
     Arc::new(Layout::new(&view).expect("valid"))
 }
+
+/// A view of one aggregate over a column, grouped by a text before it.
+pub fn over(function: Function, argument: DataType, output: DataType) -> Arc<Layout> {
+    let key = Key { name: "k".into(), expression: Arc::new(Field(0, DataType::Utf8)), bucket: None };
+    let argument: Arc<dyn Expression> = Arc::new(Field(1, argument));
+    let call = AggregateCall { name: "v".into(), function, argument: Some(argument), filter: None, output };
+    let view = ViewDefinition {
+        name: "v".into(),
+        source: 1,
+        filter: None,
+        keys: vec![key],
+        aggregates: vec![call],
+        retain: None,
+    };
+    Arc::new(Layout::new(&view).expect("valid"))
+}

@@ -105,6 +105,21 @@ impl Layout {
         &batch.columns()[self.aggregates[i].columns.clone()]
     }
 
+    /// The function of aggregate `i`.
+    pub fn function(&self, i: usize) -> Function {
+        self.aggregates[i].function
+    }
+
+    /// The fields of aggregate `i` in a state batch.
+    pub fn state_fields(&self, i: usize) -> &[Arc<Field>] {
+        &self.schema.fields()[self.aggregates[i].columns.clone()]
+    }
+
+    /// The granularity of key `i`, if it is the start of a time bucket.
+    pub fn bucket(&self, i: usize) -> Option<Granularity> {
+        self.buckets.get(i).copied().flatten()
+    }
+
     /// Finished columns, those of `projection` (indices into [`Layout::output`]; `None`: all).
     pub fn finish(&self, batch: &RecordBatch, projection: Option<&[usize]>) -> Result<RecordBatch> {
         let all: Vec<usize>;

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod codes;
+mod columnar;
 mod definition;
 mod dense;
 mod dictionary;
@@ -19,6 +20,7 @@ mod table;
 
 pub use bucket::Granularity;
 pub use codes::Codes;
+pub use columnar::Columnar;
 pub use definition::{AggregateCall, Bucket, Key, ViewDefinition};
 pub use dictionary::{Dictionary, TEXTS_MAX, TextCoder};
 pub use key::KeyCodec;

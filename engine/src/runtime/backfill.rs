@@ -78,6 +78,10 @@ impl Supervisor {
         if state.stopping {
             return Ok(false);
         }
+        // Kept rows are read run by run; while runs are made into files, they are not those that stay.
+        if attached.definition.keeps_rows && self.shared.keeper.is_pressing(self.source) {
+            return Ok(false);
+        }
         let (source, targets) = self.targets(attached, &state.source(self.source)?.main);
         let backfill = state.source(self.source)?.backfill.as_ref();
         let Some(backfill) = backfill else {

@@ -14,12 +14,12 @@ use crate::rollup::Layout;
 fn compact(shared: &Shared, view: u32, layout: &Arc<Layout>, cancelled: &dyn Fn() -> bool) -> Result<bool> {
     let store = &shared.store;
     let version = store.version();
-    let runs = version.runs(view);
+    let runs: Vec<&Arc<Run>> = version.runs(view).iter().filter(|run| run.record.is_hot()).collect();
     let records: Vec<RunRecord> = runs.iter().map(|r| r.record.clone()).collect();
     let Choice::Merge(chosen) = choose(&records, shared.state().is_replayed(view)) else {
         return Ok(false);
     };
-    let chosen: Vec<&Arc<Run>> = runs.iter().filter(|r| chosen.contains(&r.record.run)).collect();
+    let chosen: Vec<&Arc<Run>> = runs.into_iter().filter(|r| chosen.contains(&r.record.run)).collect();
     let epoch = chosen.iter().map(|r| r.record.epoch).max().unwrap_or(0);
     let inputs: Vec<Batches> = chosen.iter().map(|r| store.read(r, BlockReader::default())).collect();
     let mut run = RunWriter::begin(store, view).sorted(layout.clone());

@@ -132,6 +132,7 @@ impl Engine {
         let mut state = self.shared.state();
         if let Some(view) = state.views.remove(&id) {
             self.shared.store.commit(Change { delete_relations: vec![id], ..Change::default() })?;
+            self.shared.keeper.dropped();
             if let Some(source) = view.record.source {
                 self.wake(&state, source);
             }
@@ -160,6 +161,7 @@ impl Engine {
         }
         let change = Change { delete_relations: vec![id], delete_cursors: cursors, ..Change::default() };
         self.shared.store.commit(change)?;
+        self.shared.keeper.dropped();
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::state::{
     Attached, AttachedView, BackfillState, CursorState, Event, Shared, SourceState, State, ViewEntry,
 };
 use super::supervisor::Supervisor;
-use super::{Options, Snapshot, Status};
+use super::{Options, Snapshot, Status, lake};
 use crate::clock;
 use crate::connector::{Registry, Source, SourceDefinition, SplitId};
 use crate::error::{Error, Kind, Result};
@@ -29,8 +29,10 @@ pub struct Engine {
     /// Workers of all pipelines that run, for dividing memory.
     workers: Arc<AtomicUsize>,
     compactor: Sender<()>,
+    /// The thread that keeps the lake lives as long as this.
+    lake: Mutex<Option<Sender<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    stopping: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
     /// All that were made, to interrupt them at the end.
     made: Mutex<Vec<Weak<dyn Source>>>,
 }
@@ -60,6 +62,7 @@ impl Engine {
         let store_options = StoreOptions {
             memory_bytes: options.store_memory_bytes(),
             merged_bytes: options.merged_memory_bytes(),
+            lake: options.lake.clone(),
             owner: options.owner.clone(),
         };
         let (store, mut stored) = Store::open(dir, &store_options)?;
@@ -95,7 +98,8 @@ impl Engine {
         })?;
         let workers = Arc::new(AtomicUsize::new(0));
         let (threads, made) = (Mutex::new(vec![thread]), Mutex::default());
-        Ok(Arc::new(Self { shared, workers, compactor, threads, stopping, made }))
+        let lake = Mutex::default();
+        Ok(Arc::new(Self { shared, workers, compactor, lake, threads, stopping, made }))
     }
 
     pub fn registry(&self) -> &Registry {
@@ -169,6 +173,13 @@ impl Engine {
             self.supervise(&mut state, id)?;
         }
         let _ = self.compactor.try_send(());
+        if self.shared.store.has_lake() {
+            let (open, stopped) = crossbeam::channel::bounded(0);
+            *self.lake.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+            let (shared, stopping) = (Arc::downgrade(&self.shared), self.stopping.clone());
+            let thread = clock::spawn("lake", move || lake::keep(&shared, &stopping, &stopped))?;
+            self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
         Ok(())
     }
 
@@ -245,6 +256,8 @@ impl Engine {
             pipeline.stop();
         }
         self.flush();
+        self.lake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lake::commit_staged(&self.shared);
         let _ = self.compactor.try_send(());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 
 use crate::connector::{
     Decoded, Decoder, Fetch, Payload, Poll, Source, SourceDefinition, Split, SplitId, SplitReader,
     without_unread,
 };
 use crate::error::{Error, Result};
-use crate::lsm::{Batches, BlockReader, Run, Store, Version};
+use crate::lsm::{Batches, BlockReader, Run, Store, Version, read_rows};
 
 /// What the names of its splits begin with.
 const RUN: &str = "run/";
@@ -24,16 +24,13 @@ pub struct KeptRows {
     store: Arc<Store>,
     version: Arc<Version>,
     table: u32,
-    /// The physical columns among all, since generated ones are computed again.
-    columns: Vec<usize>,
+    /// The physical columns, since generated ones are computed again.
     schema: SchemaRef,
 }
 
 impl KeptRows {
     pub fn new(store: Arc<Store>, version: Arc<Version>, table: u32, definition: &SourceDefinition) -> Self {
-        let physical = definition.columns.iter().enumerate().filter(|(_, c)| c.generated.is_none());
-        let columns = physical.map(|(i, _)| i).collect();
-        Self { store, version, table, columns, schema: definition.physical_schema() }
+        Self { store, version, table, schema: definition.physical_schema() }
     }
 
     fn id(run: &Run) -> SplitId {
@@ -74,7 +71,7 @@ impl Source for KeptRows {
         Ok(Box::new(Reader {
             store: self.store.clone(),
             runs: self.version.runs(self.table).to_vec(),
-            columns: self.columns.clone(),
+            columns: self.schema.fields().iter().map(|field| field.as_ref().clone()).collect(),
             open: Vec::new(),
         }))
     }
@@ -91,7 +88,7 @@ impl Source for KeptRows {
 struct Reader {
     store: Arc<Store>,
     runs: Vec<Arc<Run>>,
-    columns: Vec<usize>,
+    columns: Vec<Field>,
     open: Vec<(SplitId, i64, Batches)>,
 }
 
@@ -99,8 +96,14 @@ impl SplitReader for Reader {
     fn assign(&mut self, split: &Split, from: i64) -> Result<()> {
         let run = self.runs.iter().find(|r| KeptRows::id(r) == split.id);
         let run = run.ok_or_else(|| Error::corrupt(format!("kept rows {} are missing", split.id)))?;
-        let batches = self.store.read(run, BlockReader::new(Some(&self.columns)));
-        self.open.push((split.id.clone(), from, skip_rows(batches, from)));
+        let batches = match run.record.is_hot() {
+            true => skip_rows(self.store.read(run, BlockReader::new(self.columns.clone())), from),
+            false => {
+                let rows = u64::try_from(from).unwrap_or(0)..run.record.rows;
+                read_rows(&self.store, run, &self.columns, rows)
+            }
+        };
+        self.open.push((split.id.clone(), from, batches));
         Ok(())
     }
 

@@ -63,6 +63,11 @@ impl Options {
         self.budget() / 5
     }
 
+    /// For rows that are sorted on their way to a file; about twice as much is in use.
+    pub fn sort_memory_bytes(&self) -> u64 {
+        self.budget() / 16
+    }
+
     /// For sorting, grouping and joining in queries; beyond it they spill or fail.
     pub fn query_memory_bytes(&self) -> u64 {
         self.budget() * 3 / 20

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Field;
 
 use super::kept::KeptRows;
 use super::state::AttachedView;
 use crate::connector::{BadRow, Gap, SourceDefinition};
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{BlockReader, KeyCondition, Run, Scan, Store, Version, ranges, read_view};
+use crate::lsm::{BlockReader, KeyCondition, Run, Scan, Store, Version, ranges, read_rows, read_view};
 use crate::rollup::GroupTable;
 
 /// Names and definitions of sources and tables.
@@ -119,16 +120,19 @@ impl Snapshot {
 
     /// The rows of a part, with the table's columns that `projection` names.
     pub fn scan_rows(&self, part: &RowPart, projection: Option<&[usize]>) -> Result<BatchIter> {
-        let Some(wanted) = projection else {
-            return Ok(self.store.read(&part.run, BlockReader::default()));
+        let table = part.run.record.relation;
+        let definition = self.tables.get(&table).map(|(_, definition)| definition);
+        let definition =
+            definition.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table {table}")))?;
+        let fields = definition.columns.iter().map(|column| &column.field);
+        let fields: Vec<Field> = match projection {
+            None => fields.cloned().collect(),
+            Some(wanted) => wanted.iter().map(|&i| definition.columns[i].field.clone()).collect(),
         };
-        // A block is decoded in its own column order.
-        let mut sorted = wanted.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let places: Vec<usize> = wanted.iter().filter_map(|i| sorted.binary_search(i).ok()).collect();
-        let batches = self.store.read(&part.run, BlockReader::new(Some(&sorted)));
-        Ok(Box::new(batches.map(move |batch| Ok(batch?.project(&places)?))))
+        Ok(match part.run.record.is_hot() {
+            true => self.store.read(&part.run, BlockReader::new(fields)),
+            false => read_rows(&self.store, &part.run, &fields, 0..part.rows),
+        })
     }
 
     /// Rows kept of a table.

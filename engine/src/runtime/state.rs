@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 
+use super::keeper::Keeper;
 use super::pipeline::Pipeline;
 use super::{EpochStatus, Options};
 use crate::checkpoint::{Backfill, Facts, Stage};
@@ -20,6 +21,7 @@ pub struct Shared {
     pub store: Arc<Store>,
     pub registry: Arc<Registry>,
     pub options: Options,
+    pub keeper: Keeper,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -109,7 +111,9 @@ pub enum Event {
 
 impl Shared {
     pub fn new(store: Arc<Store>, registry: Arc<Registry>, options: Options, state: State) -> Arc<Self> {
-        Arc::new(Self { store, registry, options, state: Mutex::new(state), changed: Condvar::new() })
+        let keeper = Keeper::default();
+        let state = Mutex::new(state);
+        Arc::new(Self { store, registry, options, keeper, state, changed: Condvar::new() })
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
