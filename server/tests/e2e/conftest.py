@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from broker import Broker, produce_lines  # noqa: E402
+from lake.reader import Names, Reader  # noqa: E402
 from oracle import Oracle  # noqa: E402
 from process import Siltstone  # noqa: E402
 
@@ -24,6 +25,8 @@ NIGHTLY = bool(os.environ.get("SILTSTONE_NIGHTLY"))
 SEED = int(os.environ.get("SILTSTONE_SEED") or time.time())
 # The rows of the ad workload in these tests.
 AD_ROWS = 2_450_000
+# Other engines that read the lake. Spark is large and takes its time.
+READERS = ["pyiceberg", "duckdb", "chdb", *(["spark"] if NIGHTLY else [])]
 
 
 def pytest_configure(config):
@@ -80,6 +83,13 @@ class Ads:
         self.jsonl = sorted((folder / "jsonl").glob("*.jsonl"))
         self.totals = json.loads((folder / "manifest.json").read_text())
 
+    def first(self, slices, folder):
+        """The first slices of the year, as a pattern of CSV files in a new folder and as files of JSON lines."""
+        folder.mkdir()
+        for path in sorted((self.folder / "csv").glob("*.csv"))[:slices]:
+            (folder / path.name).symlink_to(path)
+        return f"{folder}/*.csv", self.jsonl[:slices]
+
 
 def generate(folder, rows, seed=1):
     subprocess.run(
@@ -124,6 +134,24 @@ def ad_topic(broker, ads):
     broker.create_topic("ads", 6)
     assert produce_lines(broker, "ads", ads.jsonl) == AD_ROWS
     return "ads"
+
+
+@pytest.fixture(scope="session")
+def readers(tmp_path_factory):
+    """Other engines by name, each in a process of its own."""
+    folder = tmp_path_factory.mktemp("readers")
+    readers = {engine: Reader(engine, folder) for engine in READERS}
+    yield readers
+    for reader in readers.values():
+        reader.close()
+
+
+@pytest.fixture(scope="session")
+def names(tmp_path_factory):
+    """Which files a catalog names."""
+    names = Names(tmp_path_factory.mktemp("names"))
+    yield names
+    names.close()
 
 
 @pytest.fixture

@@ -140,12 +140,12 @@ class Siltstone:
             process.succeed(seconds)
             return process
 
-    def serve(self, *flags, file=None, values=None):
+    def serve(self, *flags, file=None, values=None, env=None):
         """`siltstone serve`, answering on the port that it returns."""
         port = free_port()
         process = self.start(
             "serve", "--data", self.data, "--pg", f"127.0.0.1:{port}", *flags, *variables(values or {}),
-            *([file] if file else []),
+            *([file] if file else []), env=env,
         )
         try:
             wait_until(lambda: not process.running() or answers(port), START_SECONDS_MAX, f"port {port} answers")

@@ -1,0 +1,20 @@
+-- A table of its own, views over it, and a view over a file: what the lake's faults are tried on.
+CREATE TABLE facts (
+  id    BIGINT NOT NULL,
+  batch BIGINT NOT NULL,
+  k     INTEGER,
+  v     DOUBLE PRECISION,
+  at    TIMESTAMP
+) WITH (connector = 'push');
+
+CREATE MATERIALIZED VIEW by_k AS
+SELECT k, count(*) AS n, sum(id) AS ids, sum(v) AS s, min(v) AS least, max(v) AS most FROM facts GROUP BY k;
+
+CREATE MATERIALIZED VIEW by_hour AS
+SELECT date_trunc('hour', at) AS hour, count(*) AS n, sum(v) AS s FROM facts GROUP BY 1;
+
+CREATE SOURCE lines (id BIGINT NOT NULL, v DOUBLE PRECISION)
+WITH (connector = 'file', path = :'csv', format = 'csv', header = true);
+
+CREATE MATERIALIZED VIEW by_rest AS
+SELECT id % 7 AS rest, count(*) AS n, sum(v) AS s FROM lines GROUP BY 1;

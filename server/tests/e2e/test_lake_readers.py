@@ -1,0 +1,132 @@
+"""Other engines read every snapshot of every table, while a topic goes on and after it has ended, and see what
+was recorded when it was written; the last is what DuckDB makes of the topic's lines."""
+from conftest import NIGHTLY, SEED
+from lake.audit import Audit
+from lake.inside import Inside
+from lake.outside import Outside
+from lake.stream import Stream
+from oracle import Oracle
+from process import wait_until
+from questions import VIEWS
+
+TABLES = {*VIEWS, "events"}
+# Slices of the year that come while snapshots are read, and those that come while they expire.
+SLICES, SLICES_EXPIRING = (40, 9) if NIGHTLY else (4, 2)
+STREAM_SECONDS = 120 if NIGHTLY else 12
+# Snapshots that an engine reads at most while they appear.
+READS_MAX = 1000 if NIGHTLY else 60
+# Snapshots of a table: so many are kept, and there are a quarter more at most before some go.
+KEPT, KEPT_MAX = 5, 6
+AUDIT_SECONDS_MAX = 900
+CATCH_UP_SECONDS_MAX = 120
+
+
+def readings(readers, catalog, inside):
+    """By engine how it reads what was recorded; Siltstone is one of them."""
+    other = {
+        engine: lambda recorded, reader=reader: reader.totals(catalog, recorded.table, recorded.snapshot)
+        for engine, reader in readers.items()
+    }
+    return {**other, "siltstone": inside.totals}
+
+
+def of_oracle(oracle, recorded):
+    """A whole relation as DuckDB has it."""
+    parts = [f'count("{c}"), sum("{c}"), min("{c}"), max("{c}")' for c in recorded.totals]
+    rows, *values = oracle.connection.cursor().execute(
+        f"SELECT {', '.join(['count(*)', *parts])} FROM {recorded.table}").fetchone()
+    return rows, {name: values[4 * i:4 * i + 4] for i, name in enumerate(recorded.totals)}
+
+
+def agree_with_oracle(inside, oracle):
+    current = inside.current()
+    assert current.keys() == TABLES
+    wrong = {table: recorded.differences(*of_oracle(oracle, recorded)) for table, recorded in current.items()}
+    wrong = {table: differences for table, differences in wrong.items() if differences}
+    assert not wrong, wrong
+
+
+def test_snapshots_of_a_stream(siltstone, broker, few_ads, readers, names, workload, tmp_path, rng, figure):
+    broker.create_topic("lake", 6)
+    _, before = few_ads.first(SLICES, tmp_path / "before")
+    pattern, both = few_ads.first(SLICES + SLICES_EXPIRING, tmp_path / "both")
+    rows = {len(lines): sum(path.read_bytes().count(b"\n") for path in lines) for lines in (before, both)}
+    values = {"brokers": broker.address, "topic": "lake"}
+    outside = Outside(siltstone.data)
+
+    def caught_up(inside, n):
+        counts = [int(inside.value(f"SELECT sum(n) FROM {view}") or 0) for view in VIEWS]
+        return counts == [n] * len(VIEWS)
+
+    process, port = siltstone.serve("--lake-interval", "1s", file=workload / "kafka_table.sql", values=values)
+    with process, Inside(port) as inside, Inside(port) as reading:
+        audit = Audit(readings(readers, outside.catalog, reading), READS_MAX, SEED)
+        stream = Stream(broker, "lake", before, rows[SLICES], STREAM_SECONDS, rng)
+        stream.start()
+        n = stream.rows
+
+        def ended():
+            audit.offer(inside.snapshots())
+            return not stream.going() and caught_up(inside, n)
+
+        wait_until(ended, STREAM_SECONDS + CATCH_UP_SECONDS_MAX, process.text)
+        while_going = {engine: len(read) for engine, read in audit.read.items()}
+        inside.optimize()
+        audit.offer(inside.snapshots())
+        wrong = audit.finish(AUDIT_SECONDS_MAX)
+        assert not wrong, "\n".join(wrong[:20])
+        offered = list(audit.offered.values())
+        figure(f"{len(offered)} snapshots of {len(TABLES)} tables, read by each engine while the topic went on: "
+               f"{while_going}, and in all: { {engine: len(read) for engine, read in audit.read.items()} }")
+        assert {recorded.table for recorded in offered} == TABLES
+        least = min(sum(recorded.table == table for recorded in offered) for table in TABLES)
+        assert least >= 3, f"only {least} snapshots of one table"
+        # What the merging of small files commits, in the table that only grows.
+        assert any(recorded.table == "events" and recorded.operation == "replace" for recorded in offered)
+        code, _ = process.stop()
+        assert code == 0, process.text()
+
+    expiring = ("--lake-interval", "200ms", "--lake-snapshots", str(KEPT))
+    process, port = siltstone.serve(*expiring, file=workload / "kafka_table.sql", values=values)
+    with process, Inside(port) as inside, Inside(port) as reading:
+        old = {(recorded.table, recorded.snapshot) for recorded in offered}
+        rest = both[SLICES:]
+        n = rows[SLICES + SLICES_EXPIRING]
+        stream = Stream(broker, "lake", rest, n - rows[SLICES], STREAM_SECONDS / 2, rng)
+        stream.start()
+        wait_until(lambda: not stream.going() and caught_up(inside, n), CATCH_UP_SECONDS_MAX, process.text)
+        inside.optimize()
+        inside.wait_until_pressed()
+
+        def expired():
+            keys = {(recorded.table, recorded.snapshot) for recorded in inside.snapshots()}
+            return not keys & old and len(keys) <= KEPT_MAX * len(TABLES)
+
+        wait_until(expired, CATCH_UP_SECONDS_MAX, lambda: inside.ask("SELECT * FROM siltstone.compactions"))
+        audit = Audit(readings(readers, outside.catalog, reading), READS_MAX, SEED)
+        audit.offer(inside.snapshots())
+        wrong = audit.finish(AUDIT_SECONDS_MAX)
+        assert not wrong, "\n".join(wrong[:20])
+        agree_with_oracle(inside, Oracle(pattern))
+        code, _ = process.stop()
+        assert code == 0, process.text()
+    assert outside.faults(names) == []
+
+
+def test_a_table_that_was_loaded_once(siltstone, few_ads, readers, names, workload, tmp_path):
+    """A bounded run leaves everything in the lake once it is asked to; read without any process of ours."""
+    pattern, _ = few_ads.first(SLICES, tmp_path / "csv")
+    siltstone.replay(workload / "csv_table.sql", {"csv": pattern})
+    siltstone.sql("OPTIMIZE")
+    process, port = siltstone.serve()
+    with process, Inside(port) as inside:
+        agree_with_oracle(inside, Oracle(pattern))
+        current = inside.current()
+        code, _ = process.stop()
+        assert code == 0, process.text()
+    outside = Outside(siltstone.data)
+    for engine, reader in readers.items():
+        for table, recorded in current.items():
+            differences = recorded.differences(*reader.totals(outside.catalog, table))
+            assert not differences, f"{engine} reads {table}: {differences}"
+    assert outside.faults(names) == []
