@@ -11,6 +11,7 @@ pub mod datagen;
 pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod lake;
 pub mod push;
 
 use std::sync::Arc;

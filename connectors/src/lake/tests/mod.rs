@@ -1,0 +1,7 @@
+//! The lake as the engine uses it, in a folder.
+
+mod fixture;
+
+mod commit;
+mod data;
+mod table;
