@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
+use siltstone_connectors::lake::IcebergLake;
 use siltstone_engine::error::{Error, Kind};
 use siltstone_engine::runtime::{Options, RelationKind, Status};
 use siltstone_sql::{Answer, Database, Notice, Result, Statement, Value};
@@ -204,6 +205,20 @@ impl Builder {
         self
     }
 
+    /// How fresh the tables in the lake are to be.
+    #[must_use]
+    pub fn lake_interval(mut self, interval: Duration) -> Self {
+        self.options.lake_interval = interval;
+        self
+    }
+
+    /// Snapshots that are kept of each table in the lake, at least one.
+    #[must_use]
+    pub fn lake_snapshots(mut self, snapshots: usize) -> Self {
+        self.options.lake_snapshots = snapshots.max(1);
+        self
+    }
+
     /// Opens or creates the directory and starts its pipelines.
     ///
     /// # Errors
@@ -212,7 +227,9 @@ impl Builder {
         let runtime = Runtime::new(self.options.workers)?;
         let registry = Arc::new(siltstone_connectors::registry());
         let entered = runtime.handle().enter();
-        let database = Database::open(&self.dir, self.options, registry)?;
+        let mut options = self.options;
+        options.lake = Some(IcebergLake::local(&self.dir.join("lake"))?);
+        let database = Database::open(&self.dir, options, registry)?;
         database.engine().start(false)?;
         drop(entered);
         let session = database.session();

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 
 use crate::connector::{BadRow, Gap, SplitId};
 use crate::error::Error;
+use crate::lsm::RunRecord;
 use crate::rollup::GroupTable;
 
 /// A message from a worker to its pipeline's committer.
@@ -17,6 +18,8 @@ pub enum Emission {
     },
     /// A block of rows of a table, written ahead of its epoch.
     Kept(RecordBatch),
+    /// Rows of a table in files, written ahead of their epoch.
+    Filed(Vec<RunRecord>),
     /// Records that are not rows, or rows that a view could not take.
     Bad(Vec<ViewError>),
     Gap(Gap),

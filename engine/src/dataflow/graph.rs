@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Emission;
 use super::decode::Decode;
 use super::fold::{Fold, FoldSpec};
-use super::keep::Keep;
+use super::keep::{Keep, RowFiles};
 use super::key::{KeyCoder, KeyColumns};
 use super::operator::{Metrics, Operator, Output, Packet};
 use super::paired::Pairs;
@@ -26,6 +26,8 @@ pub struct GraphSpec {
     pub feeds: Vec<Feed>,
     /// Keep the rows themselves.
     pub keeps_rows: bool,
+    /// Where many rows go that come at once.
+    pub files: Option<Arc<dyn RowFiles>>,
     keys: Arc<KeyColumns>,
     /// For each view, where its keys are among the key columns.
     places: Vec<Option<Vec<usize>>>,
@@ -40,7 +42,7 @@ impl GraphSpec {
         let places = definitions.iter().map(|view| keys.add(view)).collect();
         let feeds = lattice(&definitions);
         let pairs = views.iter().map(|_| Arc::default()).collect();
-        Self { definition, views, feeds, keeps_rows, keys: Arc::new(keys), places, pairs }
+        Self { definition, views, feeds, keeps_rows, files: None, keys: Arc::new(keys), places, pairs }
     }
 
     /// The dictionaries of view `i`, which all tables of the pipeline share.
@@ -104,7 +106,7 @@ impl Graph {
         }
         graph.top = above;
         if spec.keeps_rows {
-            graph.add(Some(above), "keep", Box::new(Keep::new(spec.definition.schema())));
+            graph.add(Some(above), "keep", Box::new(Keep::new(spec.definition.schema(), spec.files.clone())));
         }
         let coder = Arc::new(KeyCoder::new(spec.keys.clone()));
         for (i, view) in spec.views.iter().enumerate().filter(|(i, _)| spec.feeds[*i] == Feed::Events) {

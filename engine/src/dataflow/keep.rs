@@ -1,4 +1,7 @@
-//! Keep: the rows of a `CREATE TABLE`, gathered into blocks.
+//! Keep: the rows of a `CREATE TABLE`, gathered into blocks or, where many come at once, into files.
+
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -8,6 +11,7 @@ use super::Emission;
 use super::evaluate::plain;
 use super::operator::{Operator, Output, Packet};
 use crate::error::Result;
+use crate::lsm::RunRecord;
 
 /// Rows in one block of kept rows.
 const KEEP_ROWS: usize = 64 << 10;
@@ -15,25 +19,51 @@ const KEEP_ROWS: usize = 64 << 10;
 /// Bytes after which a block is closed early.
 const KEEP_BYTES: usize = 2 << 20;
 
+/// Writes rows as files of the lake while their epoch is open.
+pub trait RowFiles: Send + Sync + Debug {
+    /// Bytes of rows that are gathered for it.
+    fn bytes(&self) -> usize;
+
+    /// The runs of the files, which are durable; `None` if they would be too small, and nothing was written.
+    fn write(&self, rows: &RecordBatch) -> Result<Option<Vec<RunRecord>>>;
+}
+
 pub struct Keep {
     schema: SchemaRef,
+    files: Option<Arc<dyn RowFiles>>,
     held: Vec<RecordBatch>,
     rows: usize,
     bytes: usize,
 }
 
 impl Keep {
-    pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, held: Vec::new(), rows: 0, bytes: 0 }
+    pub fn new(schema: SchemaRef, files: Option<Arc<dyn RowFiles>>) -> Self {
+        Self { schema, files, held: Vec::new(), rows: 0, bytes: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        match &self.files {
+            Some(files) => self.bytes >= files.bytes(),
+            None => self.rows >= KEEP_ROWS || self.bytes >= KEEP_BYTES,
+        }
     }
 
     fn flush(&mut self, out: &mut Output) -> Result<()> {
-        let Some(first) = self.held.first() else {
+        let held = std::mem::take(&mut self.held);
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        let Some(first) = held.first() else {
             return Ok(());
         };
-        out.emissions.push(Emission::Kept(concat_batches(&first.schema(), &self.held)?));
-        self.held.clear();
-        (self.rows, self.bytes) = (0, 0);
+        let all = concat_batches(&first.schema(), &held)?;
+        drop(held);
+        if let Some(runs) = self.files.as_ref().map(|files| files.write(&all)).transpose()?.flatten() {
+            out.emissions.push(Emission::Filed(runs));
+            return Ok(());
+        }
+        for start in (0..rows).step_by(KEEP_ROWS) {
+            out.emissions.push(Emission::Kept(all.slice(start, KEEP_ROWS.min(rows - start))));
+        }
         Ok(())
     }
 }
@@ -48,7 +78,7 @@ impl Operator for Keep {
         self.rows += batch.num_rows();
         self.bytes += batch.get_array_memory_size();
         self.held.push(batch);
-        if self.rows >= KEEP_ROWS || self.bytes >= KEEP_BYTES { self.flush(out) } else { Ok(()) }
+        if self.is_full() { self.flush(out) } else { Ok(()) }
     }
 
     fn barrier(&mut self, out: &mut Output) -> Result<()> {

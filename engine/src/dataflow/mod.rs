@@ -26,6 +26,7 @@ mod worker;
 pub use emission::{Barrier, Emission, ViewError};
 pub use fold::FoldSpec;
 pub use graph::{Graph, GraphSpec};
+pub use keep::RowFiles;
 pub use key::KeyColumns;
 pub use operator::Metrics;
 pub use worker::{Control, Load, Worker, WorkerSpec, divide};

@@ -66,9 +66,10 @@ impl Keeper {
         self.known().writing.insert(path.to_owned());
     }
 
-    pub fn written<'p>(&self, paths: impl Iterator<Item = &'p str>) {
+    /// These files are part of runs now.
+    pub fn written(&self, paths: &[String]) {
         let mut known = self.known();
-        paths.for_each(|path| {
+        paths.iter().for_each(|path| {
             known.writing.remove(path);
         });
     }

@@ -19,7 +19,7 @@ use crate::dataflow::{
     Barrier, Control, Emission, Graph, GraphSpec, Load, Metrics, ViewError, Worker, WorkerSpec, divide,
 };
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{Change, ErrorRow, GapRecord, RunWriter, SplitRecord, Store, Version};
+use crate::lsm::{Change, ErrorRow, GapRecord, RunRecord, RunWriter, SplitRecord, Store, Version};
 use crate::rollup::GroupTable;
 
 use super::press::press;
@@ -91,6 +91,8 @@ pub struct Closed {
     /// Splits that moved, as they are now.
     pub splits: Vec<SplitRecord>,
     pub commit_us: u64,
+    /// Paths of the files that were written for it.
+    pub filed: Vec<String>,
 }
 
 /// A running pipeline.
@@ -231,6 +233,8 @@ struct Committer {
 struct Open<'s> {
     groups: BTreeMap<u32, Vec<GroupTable>>,
     kept: Option<RunWriter<'s>>,
+    /// Kept rows in files.
+    filed: Vec<RunRecord>,
     bad: Vec<ViewError>,
     bad_bytes: usize,
     gaps: Vec<Gap>,
@@ -367,6 +371,7 @@ impl Committer {
                     .get_or_insert_with(|| RunWriter::begin(store, self.spec.source_id))
                     .write_block(&batch)?;
             }
+            Emission::Filed(runs) => open.filed.extend(runs),
             Emission::Bad(rows) => {
                 let bytes = |e: &ViewError| e.row.raw.as_ref().map_or(0, Vec::len) + e.row.reason.len() + 64;
                 open.bad_bytes += rows.iter().map(bytes).sum::<usize>();
@@ -446,6 +451,9 @@ impl Committer {
         if let Some(kept) = open.kept {
             change.add_runs.extend(kept.finish(0)?);
         }
+        let path = |run: &RunRecord| Some(run.file.as_ref()?.file.path.clone());
+        closed.filed = open.filed.iter().filter_map(path).collect();
+        change.add_runs.extend(open.filed);
         closed.bytes = change.add_runs.iter().map(|r| r.bytes).sum();
         change.put_splits = closed.splits.iter().map(|s| (self.spec.cursor, s.clone())).collect();
         let source = self.spec.source_id;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
+use super::lake::row_files;
 use super::pipeline::{Pipeline, PipelineSpec};
 use super::state::{Attached, Event, Shared, State};
 use super::watcher::Watcher;
@@ -109,6 +110,9 @@ impl Supervisor {
 
     fn start_main(&self, attached: &Attached) -> Result<()> {
         self.find_splits(attached)?;
+        let definition = &attached.definition;
+        let many = definition.keeps_rows && attached.source.is_bounded();
+        let files = many.then(|| row_files(&self.shared, self.source, definition)).flatten();
         let mut state = self.shared.state();
         // Looking for splits took its time: nothing may start behind the end.
         if state.stopping {
@@ -138,7 +142,8 @@ impl Supervisor {
             }
             state.source_mut(self.source)?.main.ends = found;
         }
-        let graph = self.graph(&state, attached, &views, attached.definition.keeps_rows)?;
+        let mut graph = self.graph(&state, attached, &views, definition.keeps_rows)?;
+        graph.files = files;
         let spec = self.spec(self.source, attached.source.clone(), graph, splits, ends);
         let pipeline = Pipeline::start(PipelineSpec { run_ends, ..spec })?;
         let main = &mut state.source_mut(self.source)?.main;

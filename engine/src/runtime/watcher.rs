@@ -63,6 +63,7 @@ impl Observer for Watcher {
             BTreeMap::new()
         };
         if let Some(version) = version {
+            shared.keeper.written(&closed.filed);
             if state.epochs.len() == EPOCHS_MAX {
                 state.epochs.pop_front();
             }

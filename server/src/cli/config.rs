@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use siltstone_engine::error::Result;
 use siltstone_engine::runtime::Options;
 use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
+use super::lake::{LakeSection, LakeSettings};
 use super::size;
 use crate::task::cores;
 
@@ -41,6 +43,12 @@ pub(super) struct Flags {
     /// How often rows become durable and visible at least; history is replayed in longer steps [default: 1s]
     #[arg(long, global = true, value_name = "TIME", env = "SILTSTONE_EPOCH_INTERVAL", value_parser = size::time)]
     epoch_interval: Option<Duration>,
+    /// How fresh the tables in the lake are to be [default: 30s]
+    #[arg(long, global = true, value_name = "TIME", env = "SILTSTONE_LAKE_INTERVAL", value_parser = size::time)]
+    lake_interval: Option<Duration>,
+    /// Snapshots that are kept of each table in the lake, tagged ones aside [default: 100]
+    #[arg(long, global = true, value_name = "N", env = "SILTSTONE_LAKE_SNAPSHOTS")]
+    lake_snapshots: Option<usize>,
     /// TOML file with settings that no flag or variable gives
     #[arg(long, global = true, value_name = "FILE", env = "SILTSTONE_CONFIG")]
     config: Option<PathBuf>,
@@ -60,6 +68,7 @@ struct Document {
     log: Option<String>,
     pg: Pg,
     users: BTreeMap<String, String>,
+    lake: LakeSection,
 }
 
 /// How PostgreSQL clients are served.
@@ -75,12 +84,13 @@ pub(super) struct Pg {
 }
 
 /// Everything that a command needs to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Settings {
     data: Option<PathBuf>,
     pub(super) memory_bytes: u64,
     pub(super) workers: usize,
     pub(super) epoch_interval: Duration,
+    lake: LakeSettings,
     log: Option<String>,
     pub(super) pg: Pg,
     /// SCRAM verifiers by user name.
@@ -103,7 +113,9 @@ impl Settings {
         let memory = memory.map_err(|e| Failure::usage(format!("configuration: memory: {e}")))?;
         let interval = document.epoch_interval.map(|t| size::time(&t)).transpose();
         let interval = interval.map_err(|e| Failure::usage(format!("configuration: epoch_interval: {e}")))?;
+        let lake = document.lake.settings(flags.lake_interval, flags.lake_snapshots)?;
         let settings = Self {
+            lake,
             data: flags.data.or(document.data),
             memory_bytes: flags.memory.or(memory).unwrap_or_else(default_memory),
             workers: flags.workers.or(document.workers).unwrap_or_else(cores),
@@ -146,14 +158,18 @@ impl Settings {
         self.data.clone()
     }
 
-    pub(super) fn options(&self, owner: &str) -> Options {
-        Options {
+    /// What an engine over `dir` is opened with. Opens its lake, which blocks.
+    pub(super) fn options(&self, dir: &Path, owner: &str) -> Result<Options> {
+        Ok(Options {
+            lake: Some(self.lake.open(dir)?),
+            lake_interval: self.lake.interval,
+            lake_snapshots: self.lake.snapshots,
             memory_bytes: self.memory_bytes,
             workers: self.workers,
             epoch_interval: self.epoch_interval,
             owner: owner.to_owned(),
             ..Options::default()
-        }
+        })
     }
 
     /// Starts the log, on standard error; `usual` is what is logged if nothing else is said.

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod engine;
 mod failure;
+mod lake;
 mod opening;
 mod part;
 mod pipeline;
@@ -39,7 +40,8 @@ Exit codes:
   4  an SQL statement was refused or failed
 
 Configuration: a flag goes before the environment variable, that before --config FILE (TOML: data, memory,
-workers, epoch_interval, log; in [pg]: address, tls_cert, tls_key, password_file; in [users]: name = verifier).";
+workers, epoch_interval, log; in [pg]: address, tls_cert, tls_key, password_file; in [users]: name = verifier;
+in [lake]: interval, snapshots, warehouse, catalog, uri, token, credential, name; in [lake.storage]: options of S3).";
 
 const EXAMPLES: &str = "\
 Examples:

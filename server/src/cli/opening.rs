@@ -33,8 +33,10 @@ pub(super) async fn open(settings: &Settings, dir: &Path, owner: &str) -> Result
     let registry = Arc::new(siltstone_connectors::registry());
     let mut attempts = 0;
     loop {
-        let (dir, options, registry) = (dir.to_owned(), settings.options(owner), Arc::clone(&registry));
-        let opened = task::start_blocking(move || Database::open(&dir, options, registry)).await;
+        let (dir, registry) = (dir.to_owned(), Arc::clone(&registry));
+        let (settings, who) = (settings.clone(), owner.to_owned());
+        let open = move || Database::open(&dir, settings.options(&dir, &who)?, registry);
+        let opened = task::start_blocking(open).await;
         let failure = match opened {
             Ok(database) => return Ok(database),
             Err(error) => Failure::opening(error),

@@ -48,7 +48,14 @@ impl Work<'_> {
             self.shared.keeper.dropped();
             tracing::warn!(%error, "removing the tables of dropped relations");
         }
-        for target in Target::all(&self.shared.state()) {
+        let targets = Target::all(&self.shared.state());
+        for target in targets {
+            // What history is replayed for is pressed when that has ended.
+            let is_replayed =
+                matches!(target.rows, Rows::States(_)) && self.shared.state().is_replayed(target.relation());
+            if extent == Extent::Due && is_replayed {
+                continue;
+            }
             if (self.cancelled)().is_err() {
                 return;
             }
@@ -135,13 +142,22 @@ impl Work<'_> {
                     return Err(Error::new(Kind::Exists, message));
                 }
                 self.lake.remove(&table)?;
-                fault::step("create", || self.lake.create(&target.spec))?
+                self.lake.create(&target.spec)?
             }
-            None => fault::step("create", || self.lake.create(&target.spec))?,
+            None => self.lake.create(&target.spec)?,
         };
         let record = LakeRecord { relation, location: table.location, ..LakeRecord::default() };
         self.shared.store.commit(Change { put_lakes: vec![record], ..Change::default() })?;
         Ok(())
+    }
+
+    /// Where the files of the relation's table are, which is created if there is none.
+    pub fn location(&self, target: &Target) -> Result<String> {
+        self.ensure_table(target)?;
+        let version = self.shared.store.version();
+        let own = version.lake(target.relation());
+        own.map(|own| own.location.clone())
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("{} was dropped", target.spec.name)))
     }
 
     /// Presses what is hot.
