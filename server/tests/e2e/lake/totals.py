@@ -112,6 +112,9 @@ def duckdb():
 def chdb():
     import chdb
 
+    # It reads no file that is not below where it was started.
+    os.chdir("/")
+
     def read(snapshot):
         # It finds the newest metadata in the table's folder by itself. Without -OrNull, nothing comes to 0.
         sql = select(snapshot, f"icebergLocal('{snapshot.location}')", "Nullable(Int128)", "{}OrNull")
@@ -166,6 +169,8 @@ def main():
     if len(sys.argv) < 3 or sys.argv[1] not in ENGINES:
         sys.exit(__doc__)
     name, *arguments = sys.argv[1:]
+    if arguments != ["-"]:
+        arguments[0] = os.path.abspath(arguments[0])
     read = ENGINES[name]()
 
     def totals(*wanted):
