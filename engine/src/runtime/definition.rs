@@ -75,6 +75,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Stores another text for a source that has more columns, behind those it had, or wider ones. It goes on where
+    /// it is; rows that were kept before have no value in the new columns.
+    pub fn alter_source(&self, id: u32, text: &str, definition: SourceDefinition) -> Result<()> {
+        self.replace_source(id, text, definition)?;
+        self.shared.keeper.changed(id);
+        Ok(())
+    }
+
     /// Creates a view, durably. On a source that runs already it reads from the beginning, beside the
     /// others, and joins them when it has caught up; if that takes long, the call returns before.
     pub fn create_view(&self, text: &str, definition: ViewDefinition) -> Result<CreatedView> {

@@ -28,6 +28,8 @@ struct Known {
     writing: BTreeSet<String>,
     /// The files of this relation have been looked through since the start.
     swept: BTreeSet<u32>,
+    /// The table of this relation has its columns.
+    evolved: BTreeSet<u32>,
     /// A relation was dropped; its table is to be removed.
     dropped: bool,
 }
@@ -54,6 +56,20 @@ impl Keeper {
         let mut known = self.known();
         known.past.retain(|past| past.strong_count() > 0);
         known.past.push(Arc::downgrade(files));
+    }
+
+    /// A relation has other columns than it had.
+    pub fn changed(&self, relation: u32) {
+        self.known().evolved.remove(&relation);
+    }
+
+    /// True until [`Keeper::set_evolved`].
+    pub fn is_unevolved(&self, relation: u32) -> bool {
+        !self.known().evolved.contains(&relation)
+    }
+
+    pub fn set_evolved(&self, relation: u32) {
+        self.known().evolved.insert(relation);
     }
 
     /// A relation was dropped.

@@ -101,11 +101,15 @@ impl Work<'_> {
 
     fn tend_now(&self, target: &Target, extent: Extent) -> Result<()> {
         let relation = target.relation();
+        self.ensure_table(target)?;
+        if self.shared.keeper.is_unevolved(relation) {
+            self.lake.evolve(&target.spec)?;
+            self.shared.keeper.set_evolved(relation);
+        }
         let pending = self.shared.store.pending()?.into_iter().find(|p| p.relation == relation);
         if let Some(pending) = pending {
             self.committer().land(target, &pending)?;
         }
-        self.ensure_table(target)?;
         if self.shared.keeper.is_unswept(relation) {
             self.sweep(target)?;
         }
