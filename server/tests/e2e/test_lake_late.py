@@ -15,16 +15,16 @@ ROUNDS = 10 if NIGHTLY else 3
 # Bytes written for late events, over those of the partitions that they touch.
 AMPLIFICATION_MAX = 3
 VIEWS = {
-    "by_minute": "SELECT date_trunc('minute', at)::TIMESTAMP AS minute, sensor, count(*) AS n, sum(v) AS s, "
+    "by_minute": "SELECT date_trunc('minute', seen)::TIMESTAMP AS minute, sensor, count(*) AS n, sum(v) AS s, "
                  "min(v) AS least, max(v) AS most FROM readings GROUP BY ALL",
-    "by_hour": "SELECT date_trunc('hour', at)::TIMESTAMP AS hour, count(*) AS n, sum(v) AS s, "
+    "by_hour": "SELECT date_trunc('hour', seen)::TIMESTAMP AS hour, count(*) AS n, sum(v) AS s, "
                "min(v) AS least, max(v) AS most FROM readings GROUP BY ALL",
 }
 
 
 def write(folder, name, times, rng):
     with open(folder / f"{name}.csv", "w") as file:
-        file.write("at,sensor,v\n")
+        file.write("seen,sensor,v\n")
         file.writelines(f"{at},{rng.randrange(5)},{rng.randrange(1000) / 8}\n" for at in times)
 
 
@@ -51,7 +51,7 @@ def compare(siltstone, folder):
     connection = duckdb.connect(config={"threads": 2})
     connection.execute(
         f"CREATE TABLE readings AS SELECT * FROM read_csv('{folder}/*.csv', header = true, auto_detect = false, "
-        "columns = {'at': 'TIMESTAMP', 'sensor': 'INTEGER', 'v': 'DOUBLE'})")
+        "columns = {'seen': 'TIMESTAMP', 'sensor': 'INTEGER', 'v': 'DOUBLE'})")
     for view, sql in VIEWS.items():
         cursor = connection.execute(sql)
         names = [column[0] for column in cursor.description]

@@ -18,7 +18,7 @@ SETTLE_SECONDS_MAX = 30
 BATCHES = 10
 START = datetime.datetime(2024, 3, 1)
 HOURS = 50 * 24
-FACTS = "id, batch, k, v, at"
+FACTS = "id, batch, k, v, seen"
 VIEWS = {"by_k": "k, n, ids, s, least, most", "by_hour": "hour, n, s", "by_rest": "rest, n, s"}
 
 

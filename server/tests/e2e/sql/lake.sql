@@ -4,14 +4,14 @@ CREATE TABLE facts (
   batch BIGINT NOT NULL,
   k     INTEGER,
   v     DOUBLE PRECISION,
-  at    TIMESTAMP
+  seen  TIMESTAMP
 ) WITH (connector = 'push');
 
 CREATE MATERIALIZED VIEW by_k AS
 SELECT k, count(*) AS n, sum(id) AS ids, sum(v) AS s, min(v) AS least, max(v) AS most FROM facts GROUP BY k;
 
 CREATE MATERIALIZED VIEW by_hour AS
-SELECT date_trunc('hour', at) AS hour, count(*) AS n, sum(v) AS s FROM facts GROUP BY 1;
+SELECT date_trunc('hour', seen) AS hour, count(*) AS n, sum(v) AS s FROM facts GROUP BY 1;
 
 CREATE SOURCE lines (id BIGINT NOT NULL, v DOUBLE PRECISION)
 WITH (connector = 'file', path = :'csv', format = 'csv', header = true);
