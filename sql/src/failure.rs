@@ -6,6 +6,7 @@
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
+use siltstone_engine::error::Kind;
 
 use crate::error::{Error, sqlstate};
 use crate::nearest::nearest;
@@ -20,6 +21,15 @@ pub fn from_datafusion(error: &DataFusionError) -> Error {
     let error = from_root(error.find_root());
     let place = error.place().or(place);
     error.at(place)
+}
+
+/// The engine's error about a snapshot.
+pub fn from_snapshot(error: siltstone_engine::error::Error) -> Error {
+    match error.kind() {
+        Kind::NotFound => Error::new(sqlstate::UNDEFINED_OBJECT, error.to_string())
+            .with_hint("siltstone.snapshots lists snapshots and their tags"),
+        _ => Error::from(error),
+    }
 }
 
 fn from_root(error: &DataFusionError) -> Error {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Relation;
 use crate::data_type;
-use crate::parse::{ColumnClause, CreateSource, CreateView, Watermark};
+use crate::parse::{ColumnClause, CreateSource, CreateView, Retain, Watermark};
 
 /// How a source or table is to differ from the stored one.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub fn from_source(
     columns(&old.columns, &new.columns, &mut found);
     let watermark = |w: &Option<Watermark>| w.as_ref().map(Watermark::canonical);
     changed("watermark", watermark(&old.watermark), watermark(&new.watermark), &mut found);
+    let partition = |create: &CreateSource| create.partition().map(|by| by.canonical());
+    changed("partition", partition(old), partition(new), &mut found);
     changed("connector", Some(old.connector.clone()), Some(new.connector.clone()), &mut found);
     let part = |create: &CreateSource, may_differ: bool| {
         let options = create.options.iter().filter(|(name, _)| is_operational(name) == may_differ);
@@ -41,6 +43,7 @@ pub fn from_source(
     options(&part(old, false), &part(new, false), &mut found);
     let mut may_differ = Vec::new();
     options(&part(old, true), &part(new, true), &mut may_differ);
+    retain(old.retain.as_ref(), new.retain.as_ref(), &mut may_differ);
     Differences { lasting: found, operational: may_differ }
 }
 
@@ -52,6 +55,7 @@ pub fn from_view(stored: &Relation, new: &CreateView) -> Vec<String> {
         let (before, after) = (old.create.columns.join(", "), new.columns.join(", "));
         found.push(format!("column names ({before}) → ({after})"));
     }
+    retain(old.create.retain.as_ref(), new.retain.as_ref(), &mut found);
     let (before, after) = (old.create.query.to_string(), new.query.to_string());
     if before != after {
         found.push(format!("query text differs from: {}", divergence(&before, &after)));
@@ -106,6 +110,14 @@ fn options(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, found
     for key in keys {
         let value = |options: &BTreeMap<String, String>| options.get(key).map(|v| format!("'{v}'"));
         changed(&format!("option {key}"), value(old), value(new), found);
+    }
+}
+
+/// Spans count, not how they are written.
+fn retain(old: Option<&Retain>, new: Option<&Retain>, found: &mut Vec<String>) {
+    if old.map(|r| r.span) != new.map(|r| r.span) {
+        let text = |retain: Option<&Retain>| retain.map(|r| format!("'{}'", r.text()));
+        changed("option retain", text(old), text(new), found);
     }
 }
 

@@ -20,11 +20,12 @@ pub fn rewrite(query: Box<Query>, text: &str) -> Result<Box<Query>> {
         StripCallableQualifier, StripCollate,
     };
 
+    use super::past;
     use crate::error::Error;
 
     static PARSER: LazyLock<PostgresCompatibilityParser> = LazyLock::new(PostgresCompatibilityParser::new);
 
-    let rewritten = if asks_catalog(text) {
+    let rewritten = if asks_catalog(text) && !past::is_in(&query) {
         let text =
             UNANSWERABLE.iter().fold(text.to_owned(), |text, (part, answer)| text.replace(part, answer));
         let parsed = PARSER.parse(&text).map_err(|e| Error::syntax(e.to_string()))?;

@@ -8,13 +8,15 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::name::{fold, relation};
+use super::partition::{self, PartitionClause};
 use super::relation::{ColumnClause, CreateSource, CreateView, Watermark};
+use super::retain::{RETAIN, Retain};
 use super::{Command, Failed, accept, expect, found, refuse};
 use crate::data_type;
 use crate::error::{Error, sqlstate};
 
 /// Columns a source or table may have.
-const COLUMNS_MAX: usize = 1_600;
+pub const COLUMNS_MAX: usize = 1_600;
 
 /// The connector of a table that names none: rows come from `INSERT` and from the embedding program.
 pub const PUSH: &str = "push";
@@ -58,6 +60,8 @@ fn source(parser: &mut Parser<'_>, keeps_rows: bool) -> Result<Command, Failed> 
         if_not_exists,
         columns: Vec::new(),
         watermark: None,
+        partition: PartitionClause::Unsaid,
+        retain: None,
         options: BTreeMap::new(),
         connector: PUSH.to_owned(),
     };
@@ -72,13 +76,32 @@ fn source(parser: &mut Parser<'_>, keeps_rows: bool) -> Result<Command, Failed> 
         let message = format!("\"{}\" has more than {COLUMNS_MAX} columns", create.name);
         return Err(Error::new(sqlstate::TOO_MANY, message).into());
     }
+    create.partition = partition::parse(parser)?;
     if parser.parse_keyword(Keyword::WITH) {
         create.options = options(parser)?;
-        create.connector = create.options.remove("connector").ok_or_else(|| no_connector(&create))?;
+        let says_retain = create.options.contains_key(RETAIN);
+        create.retain = Retain::take(&mut create.options)?;
+        match create.options.remove("connector") {
+            Some(connector) => create.connector = connector,
+            None if keeps_rows && says_retain && create.options.is_empty() => {}
+            None => return Err(no_connector(&create).into()),
+        }
+        if !keeps_rows && says_retain {
+            return Err(keeps_none(&create, "retain").into());
+        }
     } else if !keeps_rows {
         return Err(no_connector(&create).into());
     }
+    if !keeps_rows && create.partition != PartitionClause::Unsaid {
+        return Err(keeps_none(&create, "PARTITION BY").into());
+    }
     Ok(Command::CreateSource(Box::new(create)))
+}
+
+fn keeps_none(create: &CreateSource, clause: &str) -> Error {
+    let message = format!("{clause} on source \"{}\", which keeps no rows", create.name);
+    Error::new(sqlstate::INVALID_DEFINITION, message)
+        .with_hint("CREATE TABLE keeps rows; a view over the source has a retain of its own")
 }
 
 fn no_connector(create: &CreateSource) -> Error {
@@ -113,7 +136,7 @@ fn clause(parser: &mut Parser<'_>, create: &mut CreateSource) -> Result<(), Fail
     Ok(())
 }
 
-fn column(parser: &mut Parser<'_>) -> Result<ColumnClause, Failed> {
+pub(super) fn column(parser: &mut Parser<'_>) -> Result<ColumnClause, Failed> {
     let name = fold(&parser.parse_identifier()?);
     let data_type = data_type::from_sql(&parser.parse_data_type()?)?;
     let mut column = ColumnClause { name, data_type, not_null: false, generated: None };
@@ -134,12 +157,17 @@ fn column(parser: &mut Parser<'_>) -> Result<ColumnClause, Failed> {
             if !accept(parser, "STORED") {
                 accept(parser, "VIRTUAL");
             }
-        } else if matches!(parser.peek_token_ref().token, Token::Comma | Token::RParen | Token::EOF) {
+        } else if is_end(&parser.peek_token_ref().token) {
             return Ok(column);
         } else {
             return Err(unknown_column_option(parser));
         }
     }
+}
+
+/// Whether a column of a list, or of `ADD COLUMN`, ends before this token.
+fn is_end(token: &Token) -> bool {
+    matches!(token, Token::Comma | Token::RParen | Token::SemiColon | Token::EOF)
 }
 
 fn unknown_column_option(parser: &mut Parser<'_>) -> Failed {
@@ -220,8 +248,16 @@ fn view(parser: &mut Parser<'_>) -> Result<Command, Failed> {
         columns = parser.parse_comma_separated(Parser::parse_identifier)?.iter().map(fold).collect();
         parser.expect_token(&Token::RParen)?;
     }
-    if parser.peek_keyword(Keyword::WITH) {
-        return Err(refuse("WITH options on a materialized view").into());
+    let mut options = match parser.parse_keyword(Keyword::WITH) {
+        true => options(parser)?,
+        false => BTreeMap::new(),
+    };
+    let retain = Retain::take(&mut options)?;
+    if let Some(option) = options.keys().next() {
+        let message = format!("a materialized view has no option \"{option}\"");
+        return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+            .with_hint("the only one is retain, as in WITH (retain = '90 days')")
+            .into());
     }
     expect(parser, "AS")?;
     let query = parser.parse_query()?;
@@ -234,7 +270,7 @@ fn view(parser: &mut Parser<'_>) -> Result<Command, Failed> {
     if parser.parse_keyword(Keyword::WITH) {
         expect(parser, "DATA")?;
     }
-    Ok(Command::CreateView(CreateView { name, if_not_exists, columns, query }))
+    Ok(Command::CreateView(CreateView { name, if_not_exists, columns, retain, query }))
 }
 
 /// Whether these words come next; takes none.

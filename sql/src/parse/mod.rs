@@ -4,14 +4,19 @@
 //! A text is parsed whole before any of it runs. What parses is either run or refused by name with 0A000;
 //! nothing is accepted and ignored, but for the transaction statements that drivers send by themselves.
 
+mod alter;
 mod catalogue;
 mod compatibility;
 mod create;
 pub mod name;
+mod partition;
+mod past;
 mod position;
 mod query;
 mod relation;
+mod retain;
 mod session;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -20,11 +25,15 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+pub use alter::{Action, Alter, ColumnChange};
 pub use catalogue::{Drop, Show};
-pub use create::PUSH;
+pub use create::{COLUMNS_MAX, PUSH};
+pub use partition::{PartitionBy, PartitionClause};
 pub use query::{Explain, Insert};
 pub use relation::{ColumnClause, CreateSource, CreateView, Watermark};
+pub use retain::Retain;
 pub use session::SetValue;
+pub use snapshot::SnapshotAction;
 
 use crate::error::{Error, Result, sqlstate};
 use position::{Position, split_location};
@@ -77,7 +86,10 @@ impl Statement {
 pub enum Command {
     CreateSource(Box<CreateSource>),
     CreateView(CreateView),
+    Alter(Box<Alter>),
     Drop(Drop),
+    /// All tables and views, if none is named.
+    Optimize(Option<ObjectName>),
     Show(Show),
     Describe(ObjectName),
     Query(Box<Query>),
@@ -135,8 +147,10 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         let message = error.message.trim_end().to_owned();
         Error::syntax(message).with_position(position.character(error.location))
     })?;
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let parser = || Parser::new(&dialect).with_recursion_limit(NESTING_MAX);
+    let (tokens, mut clauses) =
+        past::take(&dialect, tokens).map_err(|failed| located(failed, &parser(), &position))?;
+    let mut parser = parser().with_tokens_with_locations(tokens);
     let whole: Arc<str> = Arc::from(text);
     let mut statements = Vec::new();
     loop {
@@ -147,12 +161,18 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         }
         let start = position.byte(first.span.start);
         let command = command(&mut parser).and_then(|command| end(&mut parser).map(|()| command));
-        let command = command.map_err(|failed| located(failed, &parser, &position))?;
+        let mut command = command.map_err(|failed| located(failed, &parser, &position))?;
         let end = match parser.peek_token() {
             token if token.token == Token::EOF => text.len(),
             token => position.byte(token.span.start),
         };
         let end = start + text[start..end].trim_end().len();
+        let own = clauses.iter().take_while(|clause| position.byte(clause.place) < end).count();
+        if own > 0 {
+            let own: Vec<_> = clauses.drain(..own).collect();
+            let place = position.character(own[0].place);
+            past::put(&mut command, own).map_err(|error| error.with_position(place))?;
+        }
         let command = rewritten(command, &text[start..end])?;
         statements.push(Statement { whole: Arc::clone(&whole), start, end, command: Arc::new(command) });
     }
@@ -230,6 +250,8 @@ fn command(parser: &mut Parser<'_>) -> Result<Command, Failed> {
     parser.next_token();
     match word.as_str() {
         "CREATE" => create::parse(parser),
+        "ALTER" => alter::parse(parser),
+        "OPTIMIZE" => snapshot::optimize(parser),
         "DROP" => catalogue::drop(parser),
         "SHOW" => catalogue::show(parser),
         "DESCRIBE" | "DESC" => Ok(Command::Describe(parser.parse_object_name(false)?)),
@@ -252,7 +274,6 @@ fn command(parser: &mut Parser<'_>) -> Result<Command, Failed> {
 
 /// Statements of PostgreSQL that are not there.
 const REFUSED: &[&str] = &[
-    "ALTER",
     "ANALYZE",
     "CALL",
     "CHECKPOINT",

@@ -26,6 +26,11 @@ pub fn quote(name: &str) -> String {
     if plain && !is_reserved(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
+/// A string literal that stands for `value`.
+pub fn literal(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
 fn is_reserved(name: &str) -> bool {
     let upper = name.to_uppercase();
     let Ok(index) = ALL_KEYWORDS.binary_search(&upper.as_str()) else { return false };

@@ -8,8 +8,11 @@ use std::fmt::Write;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{Expr, Query};
+use siltstone_engine::lake::Transform;
 
-use super::name::quote;
+use super::name::{literal, quote};
+use super::partition::{PartitionBy, PartitionClause};
+use super::retain::Retain;
 use crate::data_type;
 
 /// `CREATE SOURCE` or `CREATE TABLE`.
@@ -21,7 +24,9 @@ pub struct CreateSource {
     pub if_not_exists: bool,
     pub columns: Vec<ColumnClause>,
     pub watermark: Option<Watermark>,
-    /// Without `connector`.
+    pub partition: PartitionClause,
+    pub retain: Option<Retain>,
+    /// Without `connector` and `retain`.
     pub options: BTreeMap<String, String>,
     pub connector: String,
 }
@@ -48,6 +53,7 @@ pub struct CreateView {
     pub if_not_exists: bool,
     /// Names given to the query's columns, if any are.
     pub columns: Vec<String>,
+    pub retain: Option<Retain>,
     pub query: Box<Query>,
 }
 
@@ -57,15 +63,36 @@ impl CreateSource {
         if self.keeps_rows { "TABLE" } else { "SOURCE" }
     }
 
+    /// How a table is cut into partitions: as it says, else by the days of its watermark's column, else of its
+    /// first column of times.
+    pub fn partition(&self) -> Option<PartitionBy> {
+        match &self.partition {
+            _ if !self.keeps_rows => None,
+            PartitionClause::By(by) => Some(by.clone()),
+            PartitionClause::Whole => None,
+            PartitionClause::Unsaid => {
+                let marked = self.watermark.as_ref().map(|w| w.column.clone());
+                let first = || self.columns.iter().find(|c| c.is_time()).map(|c| c.name.clone());
+                let column = marked.or_else(first)?;
+                Some(PartitionBy { transform: Transform::Day, column })
+            }
+        }
+    }
+
     pub fn canonical(&self) -> String {
         let mut text = format!("CREATE {} {} (", self.kind(), quote(&self.name));
         let mut clauses: Vec<String> = self.columns.iter().map(ColumnClause::canonical).collect();
         if let Some(watermark) = &self.watermark {
             clauses.push(watermark.canonical());
         }
-        let _ = write!(text, "{}) WITH (connector = {}", clauses.join(", "), literal(&self.connector));
+        let partition = self.partition.canonical();
+        let connector = literal(&self.connector);
+        let _ = write!(text, "{}){partition} WITH (connector = {connector}", clauses.join(", "));
         for (key, value) in &self.options {
             let _ = write!(text, ", {} = {}", quote(key), literal(value));
+        }
+        if let Some(retain) = &self.retain {
+            let _ = write!(text, ", {}", retain.canonical());
         }
         text.push(')');
         text
@@ -73,6 +100,11 @@ impl CreateSource {
 }
 
 impl ColumnClause {
+    /// Of a type that partitions can be cut by.
+    pub fn is_time(&self) -> bool {
+        matches!(self.data_type, DataType::Timestamp(..) | DataType::Date32)
+    }
+
     pub fn canonical(&self) -> String {
         let mut text = format!("{} {}", quote(&self.name), data_type::name(&self.data_type));
         if self.not_null {
@@ -97,10 +129,8 @@ impl CreateView {
             [] => String::new(),
             names => format!(" ({})", names.iter().map(|n| quote(n)).collect::<Vec<_>>().join(", ")),
         };
-        format!("CREATE MATERIALIZED VIEW {}{columns} AS {}", quote(&self.name), self.query)
+        let retain = self.retain.as_ref().map(|retain| format!(" WITH ({})", retain.canonical()));
+        let retain = retain.unwrap_or_default();
+        format!("CREATE MATERIALIZED VIEW {}{columns}{retain} AS {}", quote(&self.name), self.query)
     }
-}
-
-fn literal(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
 }

@@ -10,12 +10,13 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 use siltstone_engine::connector::{Column, Connector, Registry, SourceDefinition};
+use siltstone_engine::lake::Partition;
 
 use super::expression::{check_deterministic, compile};
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
 use crate::nearest::nearest;
-use crate::parse::CreateSource;
+use crate::parse::{CreateSource, PartitionBy};
 
 /// Compiles a source or table. Its options are checked against the connector's list, not yet tried.
 pub fn compile_source(
@@ -47,15 +48,43 @@ pub fn compile_source(
         })
         .collect::<Result<Vec<_>>>()?;
     check_watermark(state, create)?;
+    let partition = partition(create)?;
+    if create.retain.is_some() && create.keeps_rows && partition.is_none() {
+        let message = format!("table \"{}\" has a retain, but no time to count it by", create.name);
+        return Err(Error::new(sqlstate::INVALID_DEFINITION, message)
+            .with_hint("add a column of type timestamp or date, or PARTITION BY (day(column))"));
+    }
     Ok(SourceDefinition {
         name: create.name.clone(),
         columns,
         connector: create.connector.clone(),
         options: create.options.clone(),
         keeps_rows: create.keeps_rows,
-        partition: None,
-        retain: None,
+        partition,
+        retain: create.retain.as_ref().map(|retain| retain.span),
     })
+}
+
+/// The place of the column that partitions are cut by.
+fn partition(create: &CreateSource) -> Result<Option<Partition>> {
+    let Some(PartitionBy { transform, column }) = create.partition() else { return Ok(None) };
+    let place = create.columns.iter().position(|c| c.name == column).ok_or_else(|| {
+        unknown_column(create, &column).context(format!("the partitions of \"{}\"", create.name))
+    })?;
+    if !create.columns[place].is_time() {
+        let found = crate::data_type::name(&create.columns[place].data_type).to_lowercase();
+        let message = format!("column \"{column}\" is of type {found}, and partitions are of times");
+        return Err(Error::new(sqlstate::DATATYPE_MISMATCH, message).with_hint(
+            "they are cut by a column of type timestamp, timestamptz or date; a generated one will do",
+        ));
+    }
+    Ok(Some(Partition { column: place, transform }))
+}
+
+fn unknown_column(create: &CreateSource, name: &str) -> Error {
+    let near = nearest(name, create.columns.iter().map(|c| c.name.as_str()));
+    Error::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+        .with_hint_if(near.map(|near| format!("did you mean \"{near}\"?")))
 }
 
 fn field(clause: &crate::parse::ColumnClause) -> Field {
@@ -113,14 +142,8 @@ fn check_watermark(state: &SessionState, create: &CreateSource) -> Result<()> {
     let Some(watermark) = &create.watermark else { return Ok(()) };
     let whole = schema(&create.name, create.columns.iter().map(field).collect())?;
     let place = format!("the watermark of \"{}\"", create.name);
-    let column = create.columns.iter().find(|c| c.name == watermark.column).ok_or_else(|| {
-        Error::new(sqlstate::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", watermark.column))
-            .context(&place)
-            .with_hint_if(
-                nearest(&watermark.column, create.columns.iter().map(|c| c.name.as_str()))
-                    .map(|near| format!("did you mean \"{near}\"?")),
-            )
-    })?;
+    let column = create.columns.iter().find(|c| c.name == watermark.column);
+    let column = column.ok_or_else(|| unknown_column(create, &watermark.column).context(&place))?;
     let expr = expression(state, &watermark.expression, &whole, create, &place)?;
     let compiled = compile(state, expr.clone(), &whole, None).map_err(|e| e.context(&place))?;
     let time = |t: &DataType| matches!(t, DataType::Timestamp(..));

@@ -40,6 +40,42 @@ pub struct CompiledView {
     pub schema: SchemaRef,
 }
 
+impl CompiledView {
+    /// Whether two compilations of one text keep the same states and make the same rows of them, as far as one
+    /// can tell.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (a, b) = (&self.definition, &other.definition);
+        let keys = a.keys.len() == b.keys.len()
+            && a.keys.iter().zip(&b.keys).all(|(a, b)| a.name == b.name && a.bucket == b.bucket);
+        let calls = a.aggregates.len() == b.aggregates.len()
+            && a.aggregates
+                .iter()
+                .zip(&b.aggregates)
+                .all(|(a, b)| a.name == b.name && a.function == b.function && a.output == b.output);
+        let expressions = |definition: &ViewDefinition| -> Vec<_> {
+            let expressions = definition.expressions();
+            expressions
+                .map(|e| {
+                    let (identity, columns) =
+                        (e.identity().map(str::to_owned), e.columns().map(<[_]>::to_vec));
+                    (identity, columns, e.data_type().clone())
+                })
+                .collect()
+        };
+        keys && calls
+            && a.source == b.source
+            && expressions(a) == expressions(b)
+            && self.schema == other.schema
+            && self.plan.display_indent().to_string() == other.plan.display_indent().to_string()
+    }
+}
+
+/// A rollup, and which of its keys each of the aggregate's keys is.
+struct Rollup {
+    definition: ViewDefinition,
+    places: Vec<usize>,
+}
+
 /// Compiles a view. `state`'s catalog holds the sources and tables; `source_id` knows their ids.
 pub fn compile_view(
     state: &SessionState,
@@ -59,8 +95,9 @@ pub fn compile_view(
     let id = source_id(&source).ok_or_else(|| {
         Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{source}\" does not exist"))
     })?;
-    let definition = definition(state, create, id, &shape)?;
-    let plan = assemble(&definition, &shape, &names).map_err(|e| from_datafusion(&e))?;
+    let rollup = rollup(state, create, id, &shape)?;
+    let plan = assemble(&rollup, &shape, &names).map_err(|e| from_datafusion(&e))?;
+    let definition = rollup.definition;
     let schema = Arc::new(plan.schema().as_arrow().clone());
     state.optimize(&plan).map_err(|e| from_datafusion(&e))?;
     Ok(CompiledView { definition, source, plan, schema })
@@ -97,12 +134,7 @@ fn column_names(create: &CreateView, plan: &LogicalPlan) -> Result<Vec<String>> 
     }
 }
 
-fn definition(
-    state: &SessionState,
-    create: &CreateView,
-    source: u32,
-    shape: &Shape,
-) -> Result<ViewDefinition> {
+fn rollup(state: &SessionState, create: &CreateView, source: u32, shape: &Shape) -> Result<Rollup> {
     let Shape { aggregate, input, .. } = shape;
     if aggregate.group_expr.len() + aggregate.aggr_expr.len() > COLUMNS_MAX {
         return Err(Error::new(
@@ -123,7 +155,14 @@ fn definition(
         let plain = input.substitute(expr, aggregate.input.schema())?;
         Ok(Key { name: names.of(nth), bucket: bucket(&plain, schema), expression: expression(expr)? })
     });
-    let keys = keys.collect::<Result<Vec<_>>>()?;
+    let (keys, places) = time_first(keys.collect::<Result<Vec<_>>>()?);
+    let retain = create.retain.as_ref().map(|retain| retain.span);
+    if retain.is_some() && keys.first().is_none_or(|key| key.bucket.is_none()) {
+        let message =
+            format!("materialized view \"{}\" has a retain, but no key that is a time", create.name);
+        return Err(Error::new(sqlstate::INVALID_DEFINITION, message)
+            .with_hint("group by date_trunc('day', column), or another unit, of a timestamp column too"));
+    }
     let calls = aggregate.aggr_expr.iter().enumerate();
     let aggregates = calls
         .map(|(nth, expr)| match expr.clone().unalias() {
@@ -134,7 +173,25 @@ fn definition(
         })
         .collect::<Result<Vec<_>>>()?;
     let filter = input.filter.as_ref().map(|e| condition(state, e, input)).transpose()?;
-    Ok(ViewDefinition { name: create.name.clone(), source, filter, keys, aggregates, retain: None })
+    let name = create.name.clone();
+    let definition = ViewDefinition { name, source, filter, keys, aggregates, retain };
+    Ok(Rollup { definition, places })
+}
+
+/// The first key that is a time bucket before all others, since groups are kept in the order of their keys and
+/// forgotten by time; and the place that each key has got.
+fn time_first(mut keys: Vec<Key>) -> (Vec<Key>, Vec<usize>) {
+    let first = keys.iter().position(|key| key.bucket.is_some()).unwrap_or(0);
+    let places = (0..keys.len()).map(|nth| match nth {
+        nth if nth < first => nth + 1,
+        nth if nth == first => 0,
+        nth => nth,
+    });
+    let places = places.collect();
+    if !keys.is_empty() {
+        keys[..=first].rotate_right(1);
+    }
+    (keys, places)
 }
 
 fn condition(state: &SessionState, expr: &Expr, input: &Input) -> Result<Arc<dyn Expression>> {
@@ -243,16 +300,12 @@ impl Names {
 }
 
 /// The view's rows over a scan of the rollup.
-fn assemble(
-    definition: &ViewDefinition,
-    shape: &Shape,
-    names: &[String],
-) -> datafusion::common::Result<LogicalPlan> {
-    let base = definition.schema();
-    let table = TableReference::bare(definition.name.clone());
+fn assemble(rollup: &Rollup, shape: &Shape, names: &[String]) -> datafusion::common::Result<LogicalPlan> {
+    let base = rollup.definition.schema();
+    let table = TableReference::bare(rollup.definition.name.clone());
     let scan = Arc::new(LogicalTableSource::new(Arc::clone(&base)));
     let scan = LogicalPlanBuilder::scan(table.clone(), scan, None)?;
-    let columns = aggregate_columns(&shape.aggregate, &table, &base);
+    let columns = aggregate_columns(&shape.aggregate, &table, &base, &rollup.places);
     let mut plan = scan.project(columns)?.build()?;
     for node in shape.above.iter().rev() {
         plan = node.with_new_exprs(node.expressions(), vec![plan])?.recompute_schema()?;
@@ -263,10 +316,16 @@ fn assemble(
 }
 
 /// The rollup's columns under the names and types that the aggregate's had.
-fn aggregate_columns(aggregate: &Aggregate, table: &TableReference, base: &Schema) -> Vec<Expr> {
-    let fields = aggregate.schema.iter().zip(base.fields());
+fn aggregate_columns(
+    aggregate: &Aggregate,
+    table: &TableReference,
+    base: &Schema,
+    places: &[usize],
+) -> Vec<Expr> {
+    let fields = aggregate.schema.iter().enumerate();
     fields
-        .map(|((qualifier, field), kept)| {
+        .map(|(nth, (qualifier, field))| {
+            let kept = base.field(places.get(nth).copied().unwrap_or(nth));
             let column = Expr::Column(Column::new(Some(table.clone()), kept.name()));
             let value = if field.data_type() == kept.data_type() {
                 column

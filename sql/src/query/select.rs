@@ -31,10 +31,10 @@ use crate::data_type::UTC;
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::{from_arrow, from_datafusion};
 use crate::outcome::{Answer, Outcome, RowStream, Value};
-use crate::plan::{headings, over, told_apart};
+use crate::plan::{constants, headings, over, told_apart};
 use crate::planned::{Given, Key, Planned, Scans, is_immutable};
 use crate::setting::Settings;
-use crate::table::pinned;
+use crate::table::{PastPlanner, pinned};
 
 /// Queries over no more rows than this run in one piece: dividing them costs more than it gains.
 const SMALL_ROWS_MAX: u64 = 50_000;
@@ -64,6 +64,8 @@ impl Pinned {
         config.options_mut().catalog.default_schema = settings.schema();
         function::register(&mut state, settings)?;
         state.mark_start_execution();
+        let past = PastPlanner::new(database.engine(), &catalog, constants(&state));
+        state.register_relation_planner(Arc::new(past)).map_err(|e| from_datafusion(&e))?;
         Ok(Self { state, snapshot, catalog, zone })
     }
 

@@ -58,7 +58,11 @@ impl Session {
         let mut early = Vec::new();
         if matches!(
             statement.command(),
-            Command::CreateSource(_) | Command::CreateView(_) | Command::Drop(_) | Command::Insert(_)
+            Command::CreateSource(_)
+                | Command::CreateView(_)
+                | Command::Alter(_)
+                | Command::Drop(_)
+                | Command::Insert(_)
         ) {
             early.extend(self.write_in_block());
         }
@@ -84,6 +88,15 @@ impl Session {
                 let drop = drop.clone();
                 let tag = format!("DROP {}", drop.kind);
                 self.blocking(tag, move |database| definition::drop(database, &drop)).await
+            }
+            Command::Alter(alter) => {
+                let alter = alter.clone();
+                let tag = format!("ALTER {}", alter.kind);
+                self.blocking(tag, move |database| definition::alter(database, &alter)).await
+            }
+            Command::Optimize(name) => {
+                let (name, tag) = (name.clone(), "OPTIMIZE".to_owned());
+                self.blocking(tag, move |database| definition::optimize(database, name.as_ref())).await
             }
             Command::Show(what) => show::show(self, what),
             Command::Describe(name) => show::columns(self, name),

@@ -1,7 +1,10 @@
 //! The tables that queries read: the relations of `public` at one snapshot, the system schemas, and how their
 //! rows come out of the engine.
 
+mod column;
 mod filter;
+mod lake;
+mod past;
 mod pinned;
 mod postgres;
 #[cfg(feature = "pg-catalog")]
@@ -9,7 +12,9 @@ mod postgres_built_in;
 mod relation;
 mod scan;
 mod system;
+mod view;
 
+pub use past::PastPlanner;
 pub use pinned::pinned;
 pub use postgres::catalog_schema;
 pub use relation::RelationTable;

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as PlanResult;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::datasource::{TableType, provider_as_source};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::datasource::TableType;
 use siltstone_engine::runtime::{Engine, Snapshot};
 
 use super::relation::{RelationTable, Rows};
 use super::system::System;
-use crate::catalog::{Catalog, Relation, ViewRelation, single};
+use super::view::view_over;
+use crate::catalog::{Catalog, Relation, single};
 use crate::error::Result;
 use crate::parse::name::{DATABASE, PUBLIC};
 
@@ -39,7 +37,13 @@ struct Public {
 impl Public {
     fn provider(&self, relation: &Relation) -> PlanResult<Arc<dyn TableProvider>> {
         match relation {
-            Relation::View(view) => Self::view(view, relation.text()),
+            Relation::View(view) => {
+                let keys = view.compiled.definition.keys.len();
+                let rows = Rows::Rollup { view: view.id, keys };
+                let schema = view.compiled.definition.schema();
+                let groups = RelationTable::new(&view.create.name, schema, rows);
+                view_over(view, Arc::new(groups), relation.text())
+            }
             Relation::Source(source) => {
                 let rows = if source.create.keeps_rows {
                     Rows::Kept { table: source.id }
@@ -51,24 +55,6 @@ impl Public {
                 Ok(Arc::new(table.with_definition(relation.text())))
             }
         }
-    }
-
-    /// The view's plan with its scan replaced by the rollup.
-    fn view(view: &ViewRelation, text: String) -> PlanResult<Arc<dyn TableProvider>> {
-        let rollup = RelationTable::new(
-            &view.create.name,
-            view.compiled.definition.schema(),
-            Rows::Rollup { view: view.id, keys: view.compiled.definition.keys.len() },
-        );
-        let source = provider_as_source(Arc::new(rollup));
-        let plan = view.compiled.plan.clone().transform_up(|node| match node {
-            LogicalPlan::TableScan(mut scan) => {
-                scan.source = Arc::clone(&source);
-                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        Ok(Arc::new(ViewTable::new(plan.data, Some(text))))
     }
 }
 

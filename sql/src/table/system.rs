@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
-};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::array::BinaryArray;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, SchemaProvider, Session, TableProvider};
 use datafusion::common::{DataFusionError, Result, Statistics};
@@ -15,8 +13,9 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use siltstone_engine::runtime::{Engine, ErrorRow, GapRow, Scan, Snapshot, SplitStatus, Status};
 
+use super::column::{boolean, integer, number, plain_table, signed, table, text, time};
+use super::lake::LakeTable;
 use super::scan::{Part, ScanExec};
-use crate::data_type::UTC;
 
 /// Bad rows of one batch of `siltstone.errors`; each may have some kilobytes.
 const ERRORS_BATCH_ROWS: usize = 512;
@@ -25,7 +24,18 @@ const ERRORS_BATCH_ROWS: usize = 512;
 const KAFKA: &str = "kafka";
 
 /// The tables of the schema.
-pub const TABLES: [&str; 7] = ["epochs", "errors", "gaps", "operators", "sources", "splits", "views"];
+pub const TABLES: [&str; 10] = [
+    "compactions",
+    "epochs",
+    "errors",
+    "files",
+    "gaps",
+    "operators",
+    "snapshots",
+    "sources",
+    "splits",
+    "views",
+];
 
 /// The schema at a snapshot.
 pub struct System {
@@ -51,6 +61,9 @@ impl System {
 pub fn schema_of(name: &str) -> Result<Option<SchemaRef>> {
     if name == "errors" {
         return Ok(Some(errors_schema()));
+    }
+    if let Some(lake) = LakeTable::schema_of(name)? {
+        return Ok(Some(lake));
     }
     Ok(build(name, &Status::default(), &[])?.map(|batch| batch.schema()))
 }
@@ -141,6 +154,9 @@ impl SchemaProvider for System {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if name == "errors" {
             return Ok(Some(Arc::new(Errors { snapshot: self.snapshot.clone(), schema: errors_schema() })));
+        }
+        if let Some(table) = LakeTable::of(name, &self.engine)? {
+            return Ok(Some(Arc::new(table)));
         }
         let Some(batch) = build(name, &self.engine.status(), &self.gaps(name)?)? else { return Ok(None) };
         Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
@@ -254,45 +270,6 @@ fn errors(rows: &[ErrorRow]) -> std::result::Result<RecordBatch, datafusion::arr
         ("raw", Arc::new(raw)),
         number("raw_bytes", rows.iter().map(|r| r.row.raw_bytes)),
     ])
-}
-
-type NamedColumn = (&'static str, ArrayRef);
-
-fn table(columns: Vec<NamedColumn>) -> Result<RecordBatch> {
-    Ok(plain_table(columns)?)
-}
-
-fn plain_table(
-    columns: Vec<NamedColumn>,
-) -> std::result::Result<RecordBatch, datafusion::arrow::error::ArrowError> {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())
-}
-
-fn text(name: &'static str, values: impl Iterator<Item = Option<String>>) -> NamedColumn {
-    (name, Arc::new(StringArray::from_iter(values)))
-}
-
-fn number(name: &'static str, values: impl Iterator<Item = u64>) -> NamedColumn {
-    signed(name, values.map(|value| Some(i64::try_from(value).unwrap_or(i64::MAX))))
-}
-
-fn signed(name: &'static str, values: impl Iterator<Item = Option<i64>>) -> NamedColumn {
-    (name, Arc::new(Int64Array::from_iter(values)))
-}
-
-fn integer(name: &'static str, values: impl Iterator<Item = Option<i32>>) -> NamedColumn {
-    (name, Arc::new(Int32Array::from_iter(values)))
-}
-
-fn boolean(name: &'static str, values: impl Iterator<Item = bool>) -> NamedColumn {
-    (name, Arc::new(BooleanArray::from_iter(values.map(Some))))
-}
-
-fn time(name: &'static str, values: impl Iterator<Item = i64>) -> NamedColumn {
-    let array = TimestampMicrosecondArray::from_iter_values(values).with_timezone(UTC);
-    (name, Arc::new(array))
 }
 
 impl std::fmt::Debug for System {

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod connector;
+mod definition;
 mod golden;
 mod planned;
 mod session;

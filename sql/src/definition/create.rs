@@ -1,15 +1,10 @@
-//! Creating and dropping, one at a time: compile, store in the engine, then show in the catalog.
-//!
-//! What the catalog shows is durable. These functions block on the disk; they run off the async threads.
-
-use std::sync::Arc;
+//! `CREATE`: compile, store in the engine, then show in the catalog.
 
 use crate::catalog::{Relation, SourceRelation, ViewRelation, difference, over_sources};
 use crate::database::Database;
 use crate::error::{Error, Result, sqlstate};
 use crate::outcome::Notice;
-use crate::parse::name::relation;
-use crate::parse::{CreateSource, CreateView, Drop};
+use crate::parse::{CreateSource, CreateView};
 use crate::plan::{compile_source, compile_view, over};
 
 /// What to do where the name is taken.
@@ -136,65 +131,4 @@ fn skipped(name: &str, why: &str) -> Notice {
     let mut notice = Notice::told(format!("relation \"{name}\" {why}, skipping"));
     notice.sqlstate = sqlstate::DUPLICATE_TABLE.to_owned();
     notice
-}
-
-pub fn drop(database: &Database, drop: &Drop) -> Result<Vec<Notice>> {
-    let _one = database.define();
-    let mut notices = Vec::new();
-    let names = drop.names.iter().map(relation).collect::<Result<Vec<_>>>()?;
-    for name in &names {
-        let catalog = database.catalog();
-        let Some(found) = catalog.get(name) else {
-            if drop.if_exists {
-                notices.push(Notice::told(format!("relation \"{name}\" does not exist, skipping")));
-                continue;
-            }
-            return Err(catalog.unknown(name));
-        };
-        if found.kind() != drop.kind {
-            let kind = found.kind();
-            return Err(Error::new(
-                sqlstate::WRONG_OBJECT_TYPE,
-                format!("\"{name}\" is not a {}", drop.kind.to_lowercase()),
-            )
-            .with_hint(format!("use DROP {kind} to remove a {}", kind.to_lowercase())));
-        }
-        drop_one(database, found, &names, drop.cascade, &mut notices)?;
-    }
-    Ok(notices)
-}
-
-fn drop_one(
-    database: &Database,
-    found: &Arc<Relation>,
-    together: &[String],
-    cascade: bool,
-    notices: &mut Vec<Notice>,
-) -> Result<()> {
-    let views = database.catalog().views_of(found.id());
-    let others: Vec<&String> = views.iter().filter(|view| !together.contains(view)).collect();
-    if !cascade && !others.is_empty() {
-        let kind = found.kind().to_lowercase();
-        let list =
-            others.iter().map(|view| format!("materialized view {view}")).collect::<Vec<_>>().join(", ");
-        return Err(Error::new(
-            sqlstate::DEPENDENT_OBJECTS,
-            format!("cannot drop {kind} {} because other objects depend on it", found.name()),
-        )
-        .with_detail(format!("{list} depends on {kind} {}", found.name()))
-        .with_hint("use DROP … CASCADE to drop the dependent objects too"));
-    }
-    for name in &views {
-        let catalog = database.catalog();
-        if let Some(view) = catalog.get(name) {
-            if !together.contains(name) {
-                notices.push(Notice::told(format!("drop cascades to materialized view {name}")));
-            }
-            database.engine().drop_relation(view.id())?;
-            database.replace_catalog(catalog.without(name));
-        }
-    }
-    database.engine().drop_relation(found.id())?;
-    database.replace_catalog(database.catalog().without(found.name()));
-    Ok(())
 }
