@@ -18,6 +18,9 @@ pub(super) const NAMESPACE: &str = "public";
 /// The property that has the number of the relation.
 pub(super) const RELATION: &str = "siltstone.relation";
 
+/// The property that has the name of the data directory, where several share a catalog or warehouse.
+pub(super) const OWNER: &str = "siltstone.owner";
+
 /// A table at one of its versions.
 #[derive(Clone, Debug)]
 pub(super) struct Version {

@@ -26,7 +26,7 @@ use super::summary::{Counts, summarize};
 const MANIFESTS_MAX: usize = 16;
 
 /// A manifest with so many files is full, and stays as it is until one of them goes.
-const MANIFEST_FILES_MAX: usize = 4096;
+const MANIFEST_FILES_MAX: usize = 512;
 
 /// What a commit needs.
 pub(super) struct Committer<'c> {

@@ -9,6 +9,7 @@ use super::catalog::Catalog;
 use super::cause::Cause;
 use super::disk;
 use super::object::Objects;
+use super::rest::{Access, RestCatalog};
 use super::sqlite::SqliteCatalog;
 use super::storage::Storage;
 use super::task::Tasks;
@@ -23,6 +24,8 @@ pub struct LakeConfig {
     pub warehouse: String,
     /// For an object store, with the names of `object_store`'s `AmazonS3ConfigKey`.
     pub storage: Vec<(String, String)>,
+    /// A name of this data directory, if others may share the catalog or the warehouse.
+    pub owner: Option<String>,
 }
 
 /// Who keeps the current versions of tables.
@@ -50,12 +53,13 @@ impl LakeConfig {
             catalog: CatalogConfig::Sqlite { path: folder.join(CATALOG_FILE) },
             warehouse: folder.to_string_lossy().into_owned(),
             storage: Vec::new(),
+            owner: None,
         }
     }
 
     /// The catalog, the storage, and the location of the warehouse.
     pub(super) fn open(self) -> Result<(Box<dyn Catalog>, Storage, String)> {
-        let Self { catalog, warehouse, storage: options } = self;
+        let Self { catalog, warehouse, storage: options, .. } = self;
         let (storage, warehouse) = if warehouse.starts_with("s3://") {
             let objects = Objects::new(&warehouse, &options, Arc::new(Tasks::new()?))?;
             (Storage::Objects(objects), warehouse.trim_end_matches('/').to_owned())
@@ -69,11 +73,9 @@ impl LakeConfig {
                 let path = std::path::absolute(path).asking("the path of the catalog")?;
                 Box::new(SqliteCatalog::open(&path, storage.clone())?)
             }
-            CatalogConfig::Rest { .. } => {
-                return Err(siltstone_engine::error::Error::new(
-                    siltstone_engine::error::Kind::Unsupported,
-                    "rest",
-                ));
+            CatalogConfig::Rest { uri, token, credential, warehouse } => {
+                let access = Access { uri, token, credential, warehouse };
+                Box::new(RestCatalog::open(access, Arc::new(Tasks::new()?))?)
             }
         };
         Ok((catalog, storage, warehouse))

@@ -16,10 +16,10 @@ pub(super) fn path(location: &str) -> &Path {
     Path::new(location.strip_prefix("file://").or_else(|| location.strip_prefix("file:")).unwrap_or(location))
 }
 
-/// Begins a file that is not there yet, in a folder that may have to be created.
+/// Begins a file that is not there yet, in a folder that may have to be created. Neither is durable.
 pub(super) fn create(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
-        create_folder(folder)?;
+        fs::create_dir_all(folder).doing(format!("creating {}", folder.display()))?;
     }
     File::create_new(path).doing(format!("creating {}", path.display()))
 }
@@ -37,6 +37,12 @@ pub(super) fn create_folder(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a file's bytes durable.
+pub(super) fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.doing(format!("syncing {}", path.display()))
 }
 
 /// Makes the names in a folder durable.
@@ -71,6 +77,25 @@ pub(super) fn list(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
     };
     walk().doing(format!("listing {}", folder.display()))?;
     Ok(files)
+}
+
+/// Names of the folders in a folder; none if it is not there.
+pub(super) fn folders(folder: &Path) -> Result<Vec<String>> {
+    let walk = || -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                names.extend(entry.file_name().into_string());
+            }
+        }
+        Ok(names)
+    };
+    walk().doing(format!("listing {}", folder.display()))
 }
 
 /// Deletes a file, if it is there.

@@ -60,6 +60,7 @@ impl Manifests {
         location: String,
         entries: Vec<ManifestEntry>,
     ) -> Result<ManifestFile> {
+        let kept = entries.clone();
         let memory = FileIO::new_with_memory();
         let written = async {
             let output = memory.new_output(&location)?;
@@ -88,6 +89,10 @@ impl Manifests {
         let written = written.now_or_never().expect("memory is not waited for");
         let (manifest, bytes) = written.asking("describing the files of a snapshot")?;
         self.storage.write(&location, &bytes)?;
+        // The next commit has them without parsing; what they inherit is what the list will say.
+        let listed = ManifestFile { sequence_number: table.next_sequence_number(), ..manifest.clone() };
+        let kept = kept.into_iter().map(|entry| inherit(entry, &listed)).collect();
+        self.manifests.get(&location, || Ok(kept))?;
         Ok(manifest)
     }
 

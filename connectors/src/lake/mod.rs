@@ -19,6 +19,7 @@ mod statistic;
 mod summary;
 
 mod catalog;
+mod rest;
 mod sqlite;
 
 mod config;
@@ -43,7 +44,7 @@ use siltstone_engine::lake::{Commit, FileRecord, FileWriter, Files, Lake, TableS
 
 pub use config::{CatalogConfig, LakeConfig};
 
-use catalog::{Catalog, Change, NAMESPACE, RELATION, Version};
+use catalog::{Catalog, Change, NAMESPACE, OWNER, RELATION, Version};
 use cause::Cause;
 use commit::Committer;
 use manifest::Manifests;
@@ -58,6 +59,8 @@ pub struct IcebergLake {
     storage: Storage,
     /// The location that all tables are below.
     warehouse: String,
+    /// Whose tables it takes for its own.
+    owner: Option<String>,
     manifests: Manifests,
     footers: Footers,
 }
@@ -70,9 +73,10 @@ impl IcebergLake {
 
     /// The lake that is described. Blocks.
     pub fn configured(config: LakeConfig) -> Result<Arc<Self>> {
+        let owner = config.owner.clone();
         let (catalog, storage, warehouse) = config.open()?;
         let manifests = Manifests::new(storage.clone());
-        Ok(Arc::new(Self { catalog, storage, warehouse, manifests, footers: Footers::new() }))
+        Ok(Arc::new(Self { catalog, storage, warehouse, owner, manifests, footers: Footers::new() }))
     }
 
     fn version(&self, name: &str) -> Result<Version> {
@@ -109,13 +113,29 @@ impl IcebergLake {
     fn location(&self, spec: &TableSpec) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
         let name: String = spec.name.chars().map(plain).collect();
-        format!("{}/{NAMESPACE}/{name}-{}", self.warehouse, spec.relation)
+        let owner = self.owner.as_ref().map(|owner| format!("-{owner}")).unwrap_or_default();
+        format!("{}/{NAMESPACE}/{name}-{}{owner}", self.warehouse, spec.relation)
+    }
+
+    /// A folder's name without the owner's; `None` if it is another's.
+    fn without_owner<'f>(&self, folder: &'f str) -> Option<&'f str> {
+        match &self.owner {
+            None => Some(folder),
+            Some(owner) => folder.strip_suffix(owner.as_str())?.strip_suffix('-'),
+        }
+    }
+
+    /// The table without its relation, if another's relation it is.
+    fn seen(&self, mut table: TableState, version: &Version) -> TableState {
+        let owner = version.metadata.properties().get(OWNER);
+        table.relation = table.relation.filter(|_| owner == self.owner.as_ref());
+        table
     }
 }
 
 impl Lake for IcebergLake {
     fn load(&self, name: &str) -> Result<Option<TableState>> {
-        Ok(self.catalog.load(name)?.map(|version| version.state(name)))
+        Ok(self.catalog.load(name)?.map(|version| self.seen(version.state(name), &version)))
     }
 
     fn tables(&self) -> Result<Vec<TableState>> {
@@ -128,6 +148,7 @@ impl Lake for IcebergLake {
 
     fn create(&self, spec: &TableSpec) -> Result<TableState> {
         let schema = schema::new_schema(&spec.schema)?;
+        let owner = self.owner.iter().map(|owner| (OWNER.to_owned(), owner.clone()));
         let properties = [
             (RELATION.to_owned(), spec.relation.to_string()),
             ("write.format.default".to_owned(), "parquet".to_owned()),
@@ -138,7 +159,7 @@ impl Lake for IcebergLake {
             .partition_spec(schema::partition_spec(&schema, spec)?)
             .sort_order(schema::sort_order(&schema, spec)?)
             .schema(schema)
-            .properties(HashMap::from(properties))
+            .properties(properties.into_iter().chain(owner).collect::<HashMap<_, _>>())
             .build();
         Ok(fault::step("create", || self.catalog.create(creation))?.state(&spec.name))
     }
@@ -157,6 +178,25 @@ impl Lake for IcebergLake {
     fn remove(&self, table: &TableState) -> Result<()> {
         self.catalog.drop_table(&table.name)?;
         fault::step("delete", || self.storage.delete_all(&table.location))
+    }
+
+    fn clean(&self) -> Result<()> {
+        let root = format!("{}/{NAMESPACE}", self.warehouse);
+        let mut used = Vec::new();
+        for name in self.catalog.names()? {
+            used.extend(self.load(&name)?.map(|table| table.location));
+        }
+        let is_ours = |folder: &str| {
+            let (_, number) = self.without_owner(folder).and_then(|name| name.rsplit_once('-'))?;
+            number.parse::<u32>().ok()
+        };
+        for folder in self.storage.folders(&root)? {
+            let location = format!("{root}/{folder}");
+            if is_ours(&folder).is_some() && !used.contains(&location) {
+                fault::step("delete", || self.storage.delete_all(&location))?;
+            }
+        }
+        Ok(())
     }
 
     fn commit(&self, commit: &Commit<'_>) -> Result<TableState> {
@@ -247,6 +287,7 @@ impl Lake for IcebergLake {
     }
 
     fn sync(&self, location: &str, paths: &[String]) -> Result<()> {
+        fault::step("file-sync", || self.storage.sync_files(location, paths))?;
         fault::step("folder-sync", || self.storage.sync_folders(location, paths))
     }
 

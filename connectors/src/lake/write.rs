@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
@@ -32,13 +32,16 @@ const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Above it a page ends before its rows are full.
 const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// Rows that are looked at before the encodings are chosen.
+/// Rows that are waited for before the encodings are chosen.
 const SAMPLE_ROWS: usize = 1 << 15;
+
+/// Of them, those whose values are counted.
+const COUNTED_ROWS: usize = 1 << 12;
 
 /// A file that never gets larger than a sample has no bloom filters.
 const BLOOM_ROWS_MIN: usize = SAMPLE_ROWS;
 
-/// A dictionary is left out where more than this part of a sample's values differ.
+/// A dictionary is left out where more than this part of the values that were counted differ.
 const DISTINCT_PART_MAX: f64 = 0.7;
 
 /// Writes one Parquet file.
@@ -126,7 +129,7 @@ impl ParquetWriter {
         let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
         for (i, field) in self.schema.fields().iter().enumerate() {
             let path = ColumnPath::from(field.name().clone());
-            if rows > 0 && distinct(sample, i)? as f64 > rows as f64 * DISTINCT_PART_MAX {
+            if differ(sample, i)? {
                 builder = builder.set_column_dictionary_enabled(path.clone(), false);
             }
             if rows >= BLOOM_ROWS_MIN && self.bloom.contains(&i) {
@@ -137,13 +140,16 @@ impl ParquetWriter {
     }
 }
 
-/// How many values of a column differ.
-fn distinct(sample: &[RecordBatch], column: usize) -> Result<usize> {
-    let Some(first) = sample.first() else { return Ok(0) };
-    let converter = RowConverter::new(vec![SortField::new(first.column(column).data_type().clone())])?;
-    let rows = sample.iter().map(|batch| converter.convert_columns(&[Arc::clone(batch.column(column))]));
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    Ok(rows.iter().flatten().collect::<HashSet<_>>().len())
+/// Whether most values of a column differ, among the first rows.
+fn differ(sample: &[RecordBatch], column: usize) -> Result<bool> {
+    let Some(first) = sample.first() else { return Ok(false) };
+    let values = first.column(column);
+    let values = values.slice(0, values.len().min(COUNTED_ROWS));
+    let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
+    let rows = converter.convert_columns(std::slice::from_ref(&values))?;
+    let valid = values.len() - values.null_count();
+    let distinct = rows.iter().collect::<HashSet<_>>().len() - usize::from(values.null_count() > 0);
+    Ok(distinct as f64 > valid as f64 * DISTINCT_PART_MAX)
 }
 
 /// Writes a batch in pieces that end where pages do; `before`: rows that the file has.
@@ -193,13 +199,12 @@ impl FileWriter for ParquetWriter {
     }
 
     fn finish(mut self: Box<Self>) -> Result<u64> {
-        let output = fault::step("file-write", || {
+        fault::step("file-write", || {
             self.writer()?;
             let State::Writing(writer) = std::mem::replace(&mut self.state, State::Failed) else {
                 unreachable!("there is a writer");
             };
-            writer.into_inner().doing("ending a data file")
-        })?;
-        fault::step("file-sync", || output.sync())
+            writer.into_inner().doing("ending a data file")?.end()
+        })
     }
 }

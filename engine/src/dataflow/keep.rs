@@ -24,7 +24,7 @@ pub trait RowFiles: Send + Sync + Debug {
     /// Bytes of rows that are gathered for it.
     fn bytes(&self) -> usize;
 
-    /// The runs of the files, which are durable; `None` if they would be too small, and nothing was written.
+    /// The runs of the files, which are not durable yet; `None` if they would be too small, and nothing was written.
     fn write(&self, rows: &RecordBatch) -> Result<Option<Vec<RunRecord>>>;
 }
 

@@ -31,6 +31,6 @@ pub trait FileWriter: Send {
     /// Bytes that it would have now, about.
     fn bytes(&self) -> u64;
 
-    /// Ends the file and makes it durable; the answer are its bytes.
+    /// Ends the file, which [`super::Lake::sync`] makes durable; the answer are its bytes.
     fn finish(self: Box<Self>) -> Result<u64>;
 }

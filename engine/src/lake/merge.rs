@@ -17,15 +17,9 @@ pub const FILE_BYTES_TARGET: u64 = 64 << 20;
 /// Below this all files are of the lowest tier.
 const TIER_BYTES_MIN: u64 = 64 << 10;
 
-/// What is merged: the places of files among those given, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mergeable {
-    pub places: Vec<usize>,
-}
-
-/// The most urgent merge among the files of a table, if there is any. `rows_max` bounds what is in memory;
-/// `all`: whatever can be merged at all is.
-pub fn choose_merge(files: &[FileRecord], rows_max: u64, all: bool) -> Option<Mergeable> {
+/// The merges that are due among the files of a table: for each the places of files among those given, in their
+/// order. `rows_max` bounds what is in memory for one; `all`: whatever can be merged at all is.
+pub fn choose_merges(files: &[FileRecord], rows_max: u64, all: bool) -> Vec<Vec<usize>> {
     let mut places: Vec<usize> = (0..files.len()).filter(|&i| files[i].bytes < FILE_BYTES_TARGET).collect();
     // Those of a tier beside each other, in the order of their age.
     let tier = |i: usize| if all { 0 } else { tier(files[i].bytes) };
@@ -41,9 +35,9 @@ pub fn choose_merge(files: &[FileRecord], rows_max: u64, all: bool) -> Option<Me
         };
         let mut places: Vec<usize> = group.iter().take_while(fits).take(MERGE_FILES_MAX).copied().collect();
         places.sort_unstable();
-        (places.len() >= least).then_some(Mergeable { places })
+        (places.len() >= least).then_some(places)
     });
-    chosen.max_by_key(|chosen| chosen.places.len())
+    chosen.collect()
 }
 
 fn tier(bytes: u64) -> u32 {
@@ -68,13 +62,13 @@ mod tests {
         let mut files: Vec<_> = (0..7).map(|_| file(1, 1000)).collect();
         files.extend((0..7).map(|_| file(2, 1000)));
         files.push(file(1, 1 << 20));
-        assert_eq!(choose_merge(&files, u64::MAX, false), None);
+        let none: [Vec<usize>; 0] = [];
+        assert_eq!(choose_merges(&files, u64::MAX, false), none);
         files.push(file(1, 1000));
-        let chosen = choose_merge(&files, u64::MAX, false).expect("a tier is full");
-        assert_eq!(chosen.places, [0, 1, 2, 3, 4, 5, 6, 15]);
-        assert_eq!(choose_merge(&files, 500, false), None, "there is no room for them");
-        let all = choose_merge(&files, u64::MAX, true).expect("there are small files");
-        assert_eq!(all.places, [0, 1, 2, 3, 4, 5, 6, 14, 15]);
+        assert_eq!(choose_merges(&files, u64::MAX, false), [[0, 1, 2, 3, 4, 5, 6, 15]]);
+        assert_eq!(choose_merges(&files, 500, false), none, "there is no room for them");
+        let all = choose_merges(&files, u64::MAX, true);
+        assert_eq!(all, [vec![0, 1, 2, 3, 4, 5, 6, 14, 15], (7..14).collect()]);
     }
 
     #[test]
@@ -83,8 +77,8 @@ mod tests {
         for i in 0..5_000 {
             files.push(file(i / 1000, 40_000));
             appended += 40_000;
-            while let Some(chosen) = choose_merge(&files, u64::MAX, false) {
-                let merged: Vec<_> = chosen.places.iter().rev().map(|&place| files.remove(place)).collect();
+            while let Some(chosen) = choose_merges(&files, u64::MAX, false).pop() {
+                let merged: Vec<_> = chosen.iter().rev().map(|&place| files.remove(place)).collect();
                 let bytes = merged.iter().map(|f: &FileRecord| f.bytes).sum();
                 files.push(file(merged[0].partition.expect("all have one"), bytes));
                 written += bytes;

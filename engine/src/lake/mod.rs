@@ -1,7 +1,7 @@
 //! The lake: columnar files, and the tables of a catalog that name them, as other engines read them.
 //!
 //! What is here is pure, but for [`fault`]: what a table of a relation looks like ([`TableSpec`]), what a file
-//! holds ([`FileRecord`]), which files to write anew ([`choose_merge`], [`is_due`]), and what to do after a
+//! holds ([`FileRecord`]), which files to write anew ([`choose_merges`], [`is_due`]), and what to do after a
 //! crash ([`resolve`]). Who carries it out implements [`Lake`].
 //!
 //! Invariants:
@@ -19,7 +19,7 @@ mod table;
 mod total;
 
 pub use file::{FileRecord, FileWriter, Files};
-pub use merge::{MERGE_FILES, Mergeable, choose_merge};
+pub use merge::{MERGE_FILES, choose_merges};
 pub use policy::{Pressure, WRITE_AMPLIFICATION_MAX, is_due};
 pub use protocol::{Facts, Recovery, resolve};
 pub use table::{Commit, Lake, Operation, Partition, SnapshotRef, TableSpec, TableState, Transform};

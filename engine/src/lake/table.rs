@@ -173,6 +173,9 @@ pub trait Lake: Send + Sync + fmt::Debug {
     /// Removes a table from the catalog, then all its files.
     fn remove(&self, table: &TableState) -> Result<()>;
 
+    /// Deletes what a removal that was cut off has left. No table may be created meanwhile.
+    fn clean(&self) -> Result<()>;
+
     /// Adds a snapshot; the answer is the table with it.
     ///
     /// # Errors
@@ -198,7 +201,7 @@ pub trait Lake: Send + Sync + fmt::Debug {
     /// Begins a data file.
     fn write(&self, spec: &TableSpec, location: &str, path: &str) -> Result<Box<dyn FileWriter>>;
 
-    /// Makes the folders durable that name these files; the files are durable already.
+    /// Makes files durable that were written, and the folders that name them.
     fn sync(&self, location: &str, paths: &[String]) -> Result<()>;
 
     /// Rows of a file, as these columns: those that it lacks are NULL, those of a narrower type widened.

@@ -23,6 +23,7 @@ mod record;
 mod run;
 mod scan;
 mod segment;
+mod space;
 mod store;
 mod version;
 mod view;

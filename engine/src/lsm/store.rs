@@ -13,6 +13,7 @@ use super::record::{
     CursorRecord, EpochRecord, ErrorRow, FORMAT, GapRecord, LakeRecord, PendingRecord, RelationRecord,
     RunRecord, SnapshotRecord, SplitRecord, Totals, from_bytes, key, to_bytes,
 };
+use super::space::{RESERVE_BYTES, free_bytes};
 use super::version::{Garbage, Run, Version};
 use super::{BlockReader, Ownership};
 use crate::clock;
@@ -52,6 +53,8 @@ pub struct Store {
     garbage: Garbage,
     /// Runs that are files, while anybody has them.
     pinned: Mutex<Vec<Weak<Run>>>,
+    /// Relation and number of the runs that commits to the lake which were begun take away.
+    sealed: Mutex<BTreeSet<(u32, u64)>>,
     segments: SegmentCache,
     lake: Option<Arc<dyn Lake>>,
     poisoned: AtomicBool,
@@ -84,6 +87,8 @@ pub struct Stored {
 pub struct Change {
     /// Gives the commit the next epoch's number.
     pub closes_epoch: bool,
+    /// It puts runs in the place of others with the same rows, and is left undone if those are no longer free.
+    pub compacts: bool,
     pub add_runs: Vec<RunRecord>,
     pub remove_runs: Vec<(u32, u64)>,
     pub put_relations: Vec<RelationRecord>,
@@ -146,6 +151,7 @@ impl Store {
             next_run: AtomicU64::new(1),
             garbage: Garbage::default(),
             pinned: Mutex::default(),
+            sealed: Mutex::default(),
             segments: SegmentCache::new(options.merged_bytes),
             lake: options.lake.clone(),
             poisoned: AtomicBool::new(false),
@@ -191,6 +197,12 @@ impl Store {
             if !known.contains(&run) {
                 self.blocks.remove(block).map_err(write_failed)?;
             }
+        }
+        for pending in self.pending()? {
+            let added = pending.added.iter().flatten().map(|run| run.run);
+            newest = added.chain([newest]).max().unwrap_or(newest);
+            let sealed = pending.remove_runs.iter().map(|&run| (pending.relation, run));
+            self.sealed.lock().unwrap_or_else(PoisonError::into_inner).extend(sealed);
         }
         self.next_run = AtomicU64::new(newest + 1);
         for (_, lake) in self.records::<LakeRecord>(key::LAKES, "lakes")? {
@@ -243,6 +255,11 @@ impl Store {
         &self.dir
     }
 
+    /// Whether there is room for so many bytes more on its disk. What cannot be asked is taken for a yes.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        free_bytes(&self.dir).map_or(true, |free| free >= bytes.saturating_add(RESERVE_BYTES))
+    }
+
     /// Where the runs are read that are files.
     ///
     /// # Errors
@@ -288,6 +305,9 @@ impl Store {
                 .with_hint("restart the process: it goes on from the last durable epoch"));
         }
         let mut version = Version::clone(&self.version());
+        if !self.check_runs(&version, &mut change)? {
+            return Ok(self.version());
+        }
         if change.closes_epoch {
             version.epoch += 1;
             version.committed_at_us = clock::unix_micros();
@@ -313,6 +333,43 @@ impl Store {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = version.clone();
         change.delete_relations.iter().for_each(|&id| self.segments.forget(id));
         Ok(version)
+    }
+
+    /// Whether the runs that the change takes away are still there to be taken. What compaction has made of runs
+    /// that a commit to the lake takes away is not: it becomes garbage, and the answer is false.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] if a commit to the lake is to take away runs that are not there.
+    fn check_runs(&self, version: &Version, change: &mut Change) -> Result<bool> {
+        let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |relation: u32, run: u64| version.runs(relation).iter().any(|r| r.record.run == run);
+        if change.compacts {
+            let free = |(relation, run): &(u32, u64)| {
+                is_there(*relation, *run) && !sealed.contains(&(*relation, *run))
+            };
+            if !change.remove_runs.iter().all(free) {
+                let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
+                garbage.append(&mut change.add_runs);
+                return Ok(false);
+            }
+        }
+        for pending in &change.put_pending {
+            if !pending.remove_runs.iter().all(|&run| is_there(pending.relation, run)) {
+                return Err(Error::new(Kind::Busy, "the runs were merged meanwhile; it is tried again"));
+            }
+        }
+        for relation in change.delete_pending.iter().chain(change.put_pending.iter().map(|p| &p.relation)) {
+            sealed.retain(|(other, _)| other != relation);
+        }
+        for pending in &change.put_pending {
+            sealed.extend(pending.remove_runs.iter().map(|&run| (pending.relation, run)));
+        }
+        Ok(true)
+    }
+
+    /// A commit to the lake is to take the run away: it must not be merged.
+    pub fn is_sealed(&self, relation: u32, run: u64) -> bool {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner).contains(&(relation, run))
     }
 
     /// The new version's runs; the answer are the runs of deleted relations.

@@ -14,7 +14,8 @@ use crate::rollup::Layout;
 fn compact(shared: &Shared, view: u32, layout: &Arc<Layout>, cancelled: &dyn Fn() -> bool) -> Result<bool> {
     let store = &shared.store;
     let version = store.version();
-    let runs: Vec<&Arc<Run>> = version.runs(view).iter().filter(|run| run.record.is_hot()).collect();
+    let is_free = |run: &&Arc<Run>| run.record.is_hot() && !store.is_sealed(view, run.record.run);
+    let runs: Vec<&Arc<Run>> = version.runs(view).iter().filter(is_free).collect();
     let records: Vec<RunRecord> = runs.iter().map(|r| r.record.clone()).collect();
     let Choice::Merge(chosen) = choose(&records, shared.state().is_replayed(view)) else {
         return Ok(false);
@@ -31,7 +32,8 @@ fn compact(shared: &Shared, view: u32, layout: &Arc<Layout>, cancelled: &dyn Fn(
     }
     let merged = run.finish(epoch)?;
     let remove_runs = chosen.iter().map(|r| (view, r.record.run)).collect();
-    store.commit(Change { add_runs: merged.into_iter().collect(), remove_runs, ..Change::default() })?;
+    let add_runs = merged.into_iter().collect();
+    store.commit(Change { compacts: true, add_runs, remove_runs, ..Change::default() })?;
     Ok(true)
 }
 

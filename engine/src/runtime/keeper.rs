@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::lake::FileRecord;
 
 /// What the engine knows of its work on the lake.
-#[derive(Default)]
 pub struct Keeper {
     work: Mutex<()>,
     known: Mutex<Known>,
@@ -32,6 +31,14 @@ struct Known {
     evolved: BTreeSet<u32>,
     /// A relation was dropped; its table is to be removed.
     dropped: bool,
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        // What a crash has left of dropped relations is looked for at the start.
+        let known = Known { dropped: true, ..Known::default() };
+        Self { work: Mutex::default(), known: Mutex::new(known) }
+    }
 }
 
 impl Keeper {

@@ -43,6 +43,9 @@ const COMMIT_TIME_A_MEGABYTE: Duration = Duration::from_millis(3);
 /// The longest wait for a worker's barrier without a look at whether the engine stops.
 const WAIT: Duration = Duration::from_millis(50);
 
+/// How often a full disk is looked at.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
+
 /// What a pipeline is made of.
 pub struct PipelineSpec {
     pub store: Arc<Store>,
@@ -427,11 +430,35 @@ impl Committer {
                 Err(RecvTimeoutError::Disconnected) => return Err(gone()),
             }
         }
+        if !self.wait_for_room(store) {
+            return Ok(Vec::new());
+        }
         let mut closing = std::mem::replace(open, next);
         let barriers: Vec<Barrier> = std::mem::take(&mut closing.barriers).into_values().collect();
         self.last = clock::now();
         self.commit(store, closing, &barriers, start)?;
         Ok(barriers)
+    }
+
+    /// Waits while the disk is full. The workers fill their tables meanwhile, and then wait, too. False if the
+    /// epoch is no longer wanted.
+    fn wait_for_room(&self, store: &Store) -> bool {
+        let bytes = self.load.bytes.load(Ordering::Relaxed) as u64;
+        let mut waited = false;
+        while !store.has_room(bytes) {
+            if self.abandon.load(Ordering::Acquire) {
+                return false;
+            }
+            if !waited {
+                tracing::error!(dir = %store.dir().display(), "the disk is full; waiting for room");
+                waited = true;
+            }
+            clock::sleep(ROOM_WAIT);
+        }
+        if waited {
+            tracing::warn!(dir = %store.dir().display(), "there is room on the disk again; going on");
+        }
+        true
     }
 
     fn commit(&mut self, store: &Store, open: Open<'_>, barriers: &[Barrier], start: Instant) -> Result<()> {
@@ -453,6 +480,9 @@ impl Committer {
         }
         let path = |run: &RunRecord| Some(run.file.as_ref()?.file.path.clone());
         closed.filed = open.filed.iter().filter_map(path).collect();
+        if let Some(own) = open.filed.first().and_then(|run| run.file.as_ref()) {
+            store.lake()?.sync(&own.location, &closed.filed)?;
+        }
         change.add_runs.extend(open.filed);
         closed.bytes = change.add_runs.iter().map(|r| r.bytes).sum();
         change.put_splits = closed.splits.iter().map(|s| (self.spec.cursor, s.clone())).collect();

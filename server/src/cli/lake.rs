@@ -1,13 +1,15 @@
 //! Where the lake is: beside the store, or as the configuration file says.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use siltstone_connectors::lake::{CatalogConfig, IcebergLake, LakeConfig};
-use siltstone_engine::error::Result;
+use siltstone_engine::error::{Error, Result};
 use siltstone_engine::lake::Lake;
 use siltstone_engine::runtime::Options;
 
@@ -16,6 +18,9 @@ use super::size;
 
 /// The folder in the data directory.
 pub(super) const FOLDER: &str = "lake";
+
+/// The file that names the directory.
+const OWNER_FILE: &str = "LAKE";
 
 /// Each snapshot costs a few files and fsyncs.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -77,10 +82,14 @@ impl LakeSection {
                 warehouse: self.name,
             }),
             ("rest", None) => {
-                return Err(Failure::usage("configuration: lake.catalog is 'rest', and lake.uri is not given"));
+                return Err(Failure::usage(
+                    "configuration: lake.catalog is 'rest', and lake.uri is not given",
+                ));
             }
             ("sqlite", Some(_)) => {
-                return Err(Failure::usage("configuration: lake.uri is given, and lake.catalog is not 'rest'"));
+                return Err(Failure::usage(
+                    "configuration: lake.uri is given, and lake.catalog is not 'rest'",
+                ));
             }
             (other, _) => {
                 let message = format!("configuration: lake.catalog '{other}' is not 'sqlite' or 'rest'");
@@ -101,7 +110,27 @@ impl LakeSettings {
         if let Some(rest) = &self.rest {
             config.catalog = rest.clone();
         }
+        if self.warehouse.is_some() || self.rest.is_some() {
+            config.owner = Some(owner(dir)?);
+        }
         config.storage = self.storage.clone().into_iter().collect();
         Ok(IcebergLake::configured(config)?)
     }
+}
+
+/// The name of a data directory among those that share a lake: made up once, and kept in it.
+fn owner(dir: &Path) -> Result<String> {
+    let path = dir.join(OWNER_FILE);
+    let failed = |e| Error::io(format!("the lake's name of this directory in {}", path.display()), e);
+    match std::fs::read_to_string(&path) {
+        Ok(owner) if !owner.trim().is_empty() => return Ok(owner.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // Its keys are random.
+    let owner = format!("{:016x}", RandomState::new().hash_one(dir));
+    std::fs::write(&path, &owner).map_err(failed)?;
+    File::open(&path).and_then(|file| file.sync_all()).map_err(failed)?;
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(owner)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::config::Dialect;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
@@ -16,6 +17,9 @@ use crate::data_type::{Planner, UTC};
 use crate::error::Result;
 use crate::failure::from_datafusion;
 use crate::parse::name::{DATABASE, PUBLIC};
+
+/// Sorts that run at once have room to merge.
+const SORTS: usize = 32;
 
 /// A state with our settings, types and functions, and an empty catalog.
 pub fn environment(runtime: Arc<RuntimeEnv>, workers: usize) -> Result<SessionState> {
@@ -36,6 +40,11 @@ pub fn environment(runtime: Arc<RuntimeEnv>, workers: usize) -> Result<SessionSt
     // What few rows pass through is done where they are.
     options.execution.use_row_number_estimates_to_optimize_partitioning = true;
     options.execution.time_zone = Some(UTC.to_owned());
+    // What each sort sets aside for merging what it has spilled must not be all there is.
+    if let MemoryLimit::Finite(bytes) = runtime.memory_pool.memory_limit() {
+        let usual = options.execution.sort_spill_reservation_bytes;
+        options.execution.sort_spill_reservation_bytes = usual.min(bytes / SORTS);
+    }
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -4,4 +4,5 @@ mod fixture;
 
 mod commit;
 mod data;
+mod rest;
 mod table;

@@ -81,7 +81,6 @@ impl RowFiles for Staged {
                 let file = store.lake()?.write(&self.target.spec, &self.location, &path)?;
                 write_rows(store, self.target.relation(), file, &rows)
             })?;
-            store.lake()?.sync(&self.location, std::slice::from_ref(&path))?;
             runs.push(filed(run, &self.location, path, partition));
         }
         Ok(Some(runs))

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Committer, Draft};
-use super::press::touched;
+use super::press::{Press, touched};
 use super::target::{Rows, Target, partition_end, partition_start};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FileRecord, Lake, Operation, Pressure, TableState, choose_merge, fault, is_due};
+use crate::lake::{FileRecord, Lake, Operation, Pressure, TableState, choose_merges, fault, is_due};
 use crate::lsm::{Change, LakeRecord, Run, Version};
 use crate::runtime::state::Shared;
 
 /// Snapshots beyond those that are kept, as a part of them, before they are expired in one go.
 const EXPIRE_PART: usize = 4;
+
+/// Merges of files in one commit.
+const MERGES_MAX: usize = 64;
 
 /// Bytes of rows that take part in a merge of files, for each byte that they have in files.
 const ROW_BYTES: u64 = 128;
@@ -189,6 +192,8 @@ impl Work<'_> {
         if extent == Extent::Due && !self.is_due(target, &version, &hot, &adopted, &replaced) {
             return Ok(());
         }
+        let bytes = |runs: &[Arc<Run>]| runs.iter().map(|run| run.record.bytes).sum::<u64>();
+        self.need_room(bytes(&hot) + bytes(&replaced))?;
         let operation = if replaced.is_empty() { Operation::Append } else { Operation::Overwrite };
         let all: Vec<Arc<Run>> = hot.iter().chain(&replaced).cloned().collect();
         let draft = Draft { operation, version, replaced: all.clone(), adopted };
@@ -198,6 +203,15 @@ impl Work<'_> {
         })?;
         self.shared.keeper.cooled(target.relation());
         Ok(())
+    }
+
+    fn need_room(&self, bytes: u64) -> Result<()> {
+        if self.shared.store.has_room(bytes) {
+            return Ok(());
+        }
+        let dir = self.shared.store.dir().display();
+        Err(Error::new(Kind::Exhausted, format!("there is no room for {bytes} bytes on the disk of {dir}"))
+            .with_hint("it is tried again; expire snapshots or give the disk more room"))
     }
 
     fn is_due(
@@ -238,15 +252,18 @@ impl Work<'_> {
             let files = runs.iter().filter_map(|run| Some(run.record.file.as_ref()?.file.clone()));
             let files: Vec<FileRecord> = files.collect();
             let rows_max = self.shared.options.sort_memory_bytes() / ROW_BYTES;
-            let Some(chosen) = choose_merge(&files, rows_max, extent == Extent::All) else { return Ok(()) };
-            let replaced: Vec<Arc<Run>> = chosen.places.iter().map(|&i| runs[i].clone()).collect();
-            let draft = Draft {
-                operation: Operation::Replace,
-                version,
-                replaced: replaced.clone(),
-                adopted: Vec::new(),
-            };
-            self.committer().commit(target, &draft, |press| press.together(&replaced))?;
+            let mut chosen = choose_merges(&files, rows_max, extent == Extent::All);
+            // A commit of them all would be lost with all that was written for it.
+            chosen.truncate(MERGES_MAX);
+            if chosen.is_empty() {
+                return Ok(());
+            }
+            let groups: Vec<Vec<Arc<Run>>> =
+                chosen.iter().map(|places| places.iter().map(|&i| runs[i].clone()).collect()).collect();
+            let (operation, replaced) = (Operation::Replace, groups.concat());
+            let draft = Draft { operation, version, replaced, adopted: Vec::new() };
+            let together = |press: &mut Press<'_>| groups.iter().try_for_each(|group| press.together(group));
+            self.committer().commit(target, &draft, together)?;
         }
     }
 
@@ -345,6 +362,6 @@ impl Work<'_> {
                 self.lake.remove(&table)?;
             }
         }
-        Ok(())
+        self.lake.clean()
     }
 }
