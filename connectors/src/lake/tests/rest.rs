@@ -129,9 +129,10 @@ fn fixture() -> (Fixture, Arc<Mutex<Server>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let uri = format!("http://{}/", listener.local_addr().expect("has an address"));
     let serving = Arc::clone(&server);
-    let _ = clock::spawn("catalog", move || {
+    let server_thread = clock::spawn("catalog", move || {
         listener.incoming().for_each(|stream| drop(stream.map(|stream| serve(&serving, &stream))));
     });
+    drop(server_thread.expect("starts"));
     let mut fixture = Fixture::empty();
     let catalog = CatalogConfig::Rest {
         uri,
