@@ -10,7 +10,8 @@ from questions import Question
 
 DAYS = 400
 END = datetime.datetime(2025, 2, 1)
-ROWS = 200_000 if NIGHTLY else 40_000
+# Days that have events before the late ones come.
+DAYS_FIRST, ROWS = (DAYS, 200_000) if NIGHTLY else (50, 8_000)
 ROUNDS = 10 if NIGHTLY else 3
 # Bytes written for late events, over those of the partitions that they touch.
 AMPLIFICATION_MAX = 3
@@ -26,6 +27,12 @@ def write(folder, name, times, rng):
     with open(folder / f"{name}.csv", "w") as file:
         file.write("seen,sensor,v\n")
         file.writelines(f"{at},{rng.randrange(5)},{rng.randrange(1000) / 8}\n" for at in times)
+
+
+def first_times(rng):
+    days = rng.sample(range(1, DAYS + 1), DAYS_FIRST)
+    for _ in range(ROWS):
+        yield END - datetime.timedelta(days=rng.choice(days), seconds=-rng.randrange(86_400))
 
 
 def late_times(rng):
@@ -63,8 +70,7 @@ def compare(siltstone, folder):
 def test_late_events_rewrite_what_they_touch(siltstone, sql_files, names, tmp_path, rng, figure):
     folder = tmp_path / "in"
     folder.mkdir()
-    span = DAYS * 86_400
-    write(folder, "first", (END - datetime.timedelta(seconds=rng.randrange(1, span)) for _ in range(ROWS)), rng)
+    write(folder, "first", first_times(rng), rng)
     values = {"csv": folder / "*.csv"}
     siltstone.replay(sql_files / "late.sql", values)
     siltstone.sql("OPTIMIZE")

@@ -14,7 +14,7 @@ TABLES = {*VIEWS, "events"}
 SLICES, SLICES_EXPIRING = (40, 9) if NIGHTLY else (4, 2)
 STREAM_SECONDS = 120 if NIGHTLY else 12
 # Snapshots that an engine reads at most while they appear.
-READS_MAX = 1000 if NIGHTLY else 60
+READS_MAX = 2000 if NIGHTLY else 200
 # Snapshots of a table: so many are kept, and there are a quarter more at most before some go.
 KEPT, KEPT_MAX = 5, 6
 AUDIT_SECONDS_MAX = 900

@@ -52,6 +52,8 @@ class Round:
         self.acknowledged = {}
         self.unknown = {}
         self.errors = []
+        # What the processes wrote of themselves.
+        self.said = ""
         self.lines = [(i, float(rng.randrange(1000))) for i in range(200)]
         (folder / "in.csv").write_text("id,v\n" + "".join(f"{i},{v}\n" for i, v in self.lines))
         self.left = self.statements()
@@ -107,6 +109,7 @@ class Round:
                 killed(process)
                 return False
             code, _ = process.stop()
+            self.said += process.text()
             assert code in (0, -9), f"stopped with {code}: {process.text()[-3000:]}"
             return code == 0
 
