@@ -25,7 +25,7 @@ pub trait RowFiles: Send + Sync + Debug {
     fn bytes(&self) -> usize;
 
     /// The runs of the files, which are not durable yet; `None` if they would be too small, and nothing was written.
-    fn write(&self, rows: &RecordBatch) -> Result<Option<Vec<RunRecord>>>;
+    fn write(&self, rows: &[RecordBatch]) -> Result<Option<Vec<RunRecord>>>;
 }
 
 pub struct Keep {
@@ -55,12 +55,11 @@ impl Keep {
         let Some(first) = held.first() else {
             return Ok(());
         };
-        let all = concat_batches(&first.schema(), &held)?;
-        drop(held);
-        if let Some(runs) = self.files.as_ref().map(|files| files.write(&all)).transpose()?.flatten() {
+        if let Some(runs) = self.files.as_ref().map(|files| files.write(&held)).transpose()?.flatten() {
             out.emissions.push(Emission::Filed(runs));
             return Ok(());
         }
+        let all = concat_batches(&first.schema(), &held)?;
         for start in (0..rows).step_by(KEEP_ROWS) {
             out.emissions.push(Emission::Kept(all.slice(start, KEEP_ROWS.min(rows - start))));
         }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type};
+use arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -32,11 +32,32 @@ fn is_zero(value: &f64) -> bool {
 pub struct Totals(pub BTreeMap<String, ColumnTotal>);
 
 impl ColumnTotal {
-    fn add(&mut self, value: f64) {
-        self.count += 1;
-        self.add_sum(value);
-        self.min = Some(self.min.map_or(value, |min| min.min(value)));
-        self.max = Some(self.max.map_or(value, |max| max.max(value)));
+    fn add(&mut self, values: &Float64Array) {
+        self.count += (values.len() - values.null_count()) as u64;
+        match values.null_count() {
+            0 => values.values().iter().for_each(|&value| self.add_sum(value)),
+            _ => values.iter().flatten().for_each(|value| self.add_sum(value)),
+        }
+        self.widen(min(values), max(values));
+    }
+
+    fn add_integers(&mut self, values: &Int64Array) {
+        self.count += (values.len() - values.null_count()) as u64;
+        let sum: i128 = match values.null_count() {
+            0 => values.values().iter().map(|&value| i128::from(value)).sum(),
+            _ => values.iter().flatten().map(i128::from).sum(),
+        };
+        self.add_sum(sum as f64);
+        self.widen(min(values).map(|value| value as f64), max(values).map(|value| value as f64));
+    }
+
+    fn widen(&mut self, min: Option<f64>, max: Option<f64>) {
+        let of = |a: Option<f64>, b: Option<f64>, choose: fn(f64, f64) -> f64| match (a, b) {
+            (Some(a), Some(b)) => Some(choose(a, b)),
+            (a, b) => a.or(b),
+        };
+        self.min = of(self.min, min, f64::min);
+        self.max = of(self.max, max, f64::max);
     }
 
     /// Neumaier's sum.
@@ -56,12 +77,7 @@ impl ColumnTotal {
         self.count += other.count;
         self.add_sum(other.sum);
         self.error += other.error;
-        let least = |a: Option<f64>, b: Option<f64>, f: fn(f64, f64) -> f64| match (a, b) {
-            (Some(a), Some(b)) => Some(f(a, b)),
-            (a, b) => a.or(b),
-        };
-        self.min = least(self.min, other.min, f64::min);
-        self.max = least(self.max, other.max, f64::max);
+        self.widen(other.min, other.max);
     }
 
     /// The sum with what rounding took from it.
@@ -77,19 +93,19 @@ impl Totals {
             match field.data_type() {
                 DataType::Decimal128(_, scale) => {
                     let power = 10_f64.powi(i32::from(*scale));
-                    let own = self.0.entry(field.name().clone()).or_default();
                     let values = column.as_primitive::<Decimal128Type>();
-                    values.iter().flatten().for_each(|value| own.add(value as f64 / power));
+                    let values = values.unary::<_, Float64Type>(|value| value as f64 / power);
+                    self.0.entry(field.name().clone()).or_default().add(&values);
                 }
-                t if t.is_integer() || t.is_floating() => {
+                t if t.is_integer() => {
+                    let values = cast(column, &DataType::Int64)?;
                     let own = self.0.entry(field.name().clone()).or_default();
+                    own.add_integers(values.as_primitive::<Int64Type>());
+                }
+                t if t.is_floating() => {
                     let values = cast(column, &DataType::Float64)?;
-                    let values = values.as_primitive::<Float64Type>();
-                    if values.null_count() == 0 {
-                        values.values().iter().for_each(|&value| own.add(value));
-                    } else {
-                        values.iter().flatten().for_each(|value| own.add(value));
-                    }
+                    let own = self.0.entry(field.name().clone()).or_default();
+                    own.add(values.as_primitive::<Float64Type>());
                 }
                 _ => {}
             }

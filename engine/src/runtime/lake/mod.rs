@@ -10,6 +10,7 @@ mod commit;
 mod cut;
 mod past;
 mod press;
+mod sorted;
 mod staged;
 mod status;
 mod target;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::{SortOptions, concat_batches, sort_to_indices, take_record_batch};
 
 use super::cut::{cut, partitions};
+use super::sorted::Sorted;
 use super::target::{Rows, Target, partition_text};
 use crate::error::Result;
 use crate::lake::{FileRecord, FileWriter, Lake, Totals};
@@ -123,14 +123,15 @@ impl<'p> Press<'p> {
 
     /// Writes rows, in any order, as one file for each partition.
     fn sorted(&mut self, held: &[RecordBatch]) -> Result<()> {
-        let Some(first) = held.first() else { return Ok(()) };
-        let all = sorted(&concat_batches(&first.schema(), held)?, self.target)?;
-        for (partition, rows) in cut(&all, self.target.spec.partition)? {
+        let sorted = Sorted::new(held, self.target)?;
+        for (partition, range) in &sorted.parts {
             (self.cancelled)()?;
-            let (path, file) = self.begin(partition)?;
-            let record = write_rows(self.store, self.target.relation(), file, &rows)?;
-            let run = filed(record, self.location, path, partition);
-            self.written.push(run);
+            if range.is_empty() {
+                continue;
+            }
+            let (path, file) = self.begin(*partition)?;
+            let record = write_rows(self.store, self.target.relation(), file, sorted.rows(range.clone()))?;
+            self.written.push(filed(record, self.location, path, *partition));
         }
         Ok(())
     }
@@ -152,41 +153,22 @@ pub fn path(target: &Target, partition: Option<i32>, name: &str) -> String {
     format!("data/{column}_{}={value}/{name}", by.transform.name())
 }
 
-/// Rows in the order of the table's files.
-pub fn sorted(rows: &RecordBatch, target: &Target) -> Result<RecordBatch> {
-    let Some(&by) = target.spec.sort.first() else { return Ok(rows.clone()) };
-    let column = rows.column(by);
-    if is_sorted(column)? {
-        return Ok(rows.clone());
-    }
-    let order = sort_to_indices(column, Some(SortOptions { descending: false, nulls_first: true }), None)?;
-    Ok(take_record_batch(rows, &order)?)
-}
-
-fn is_sorted(column: &arrow::array::ArrayRef) -> Result<bool> {
-    if column.len() < 2 {
-        return Ok(true);
-    }
-    let (before, behind) = (column.slice(0, column.len() - 1), column.slice(1, column.len() - 1));
-    if column.null_count() > 0 {
-        return Ok(false);
-    }
-    Ok(arrow::compute::kernels::cmp::lt_eq(&before, &behind)?.false_count() == 0)
-}
-
 /// Writes rows as a file; the answer are its rows, bytes and totals.
 pub fn write_rows(
     store: &Store,
     relation: u32,
     mut file: Box<dyn FileWriter>,
-    rows: &RecordBatch,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<(RunRecord, Totals)> {
-    let mut totals = Totals::default();
-    totals.add(rows)?;
-    file.write(rows)?;
+    let (mut totals, mut rows) = (Totals::default(), 0);
+    for batch in batches {
+        let batch = batch?;
+        totals.add(&batch)?;
+        file.write(&batch)?;
+        rows += batch.num_rows() as u64;
+    }
     let bytes = file.finish()?;
     let run = store.allocate_run();
-    let rows = rows.num_rows() as u64;
     Ok((RunRecord { relation, run, rows, bytes, blocks: 1, ..RunRecord::default() }, totals))
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 
 use arrow::array::RecordBatch;
 
-use super::cut::cut;
-use super::press::{filed, path, sorted, write_rows};
+use super::press::{filed, path, write_rows};
+use super::sorted::Sorted;
 use super::target::Target;
 use super::work::Work;
 use crate::clock;
@@ -61,27 +61,28 @@ impl RowFiles for Staged {
         self.bytes
     }
 
-    fn write(&self, rows: &RecordBatch) -> Result<Option<Vec<RunRecord>>> {
-        if rows.num_rows() < FILE_ROWS_MIN {
+    fn write(&self, batches: &[RecordBatch]) -> Result<Option<Vec<RunRecord>>> {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows < FILE_ROWS_MIN {
             return Ok(None);
         }
         let shared = self.shared.upgrade();
         let shared = shared.ok_or_else(|| Error::new(Kind::Closed, "the engine is gone"))?;
         let store = &shared.store;
-        let parts = cut(&sorted(rows, &self.target)?, self.target.spec.partition)?;
-        if parts.len() * FILE_ROWS_MIN > rows.num_rows() {
+        let sorted = Sorted::new(batches, &self.target)?;
+        if sorted.parts.len() * FILE_ROWS_MIN > rows {
             return Ok(None);
         }
-        let mut runs = Vec::with_capacity(parts.len());
-        for (partition, rows) in parts {
+        let mut runs = Vec::with_capacity(sorted.parts.len());
+        for (partition, range) in &sorted.parts {
             let name = format!("{}-{}.parquet", clock::unix_micros(), store.allocate_run());
-            let path = path(&self.target, partition, &name);
+            let path = path(&self.target, *partition, &name);
             shared.keeper.writing(&path);
             let run = fault::step("epoch-file", || {
                 let file = store.lake()?.write(&self.target.spec, &self.location, &path)?;
-                write_rows(store, self.target.relation(), file, &rows)
+                write_rows(store, self.target.relation(), file, sorted.rows(range.clone()))
             })?;
-            runs.push(filed(run, &self.location, path, partition));
+            runs.push(filed(run, &self.location, path, *partition));
         }
         Ok(Some(runs))
     }
