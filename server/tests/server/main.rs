@@ -3,6 +3,7 @@
 mod access;
 mod command;
 mod demo;
+mod lake;
 mod library;
 mod owner;
 mod postgres;
