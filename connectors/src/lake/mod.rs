@@ -75,8 +75,12 @@ impl IcebergLake {
     pub fn configured(config: LakeConfig) -> Result<Arc<Self>> {
         let owner = config.owner.clone();
         let (catalog, storage, warehouse) = config.open()?;
+        Ok(Arc::new(Self::of(catalog, storage, warehouse, owner)))
+    }
+
+    fn of(catalog: Box<dyn Catalog>, storage: Storage, warehouse: String, owner: Option<String>) -> Self {
         let manifests = Manifests::new(storage.clone());
-        Ok(Arc::new(Self { catalog, storage, warehouse, owner, manifests, footers: Footers::new() }))
+        Self { catalog, storage, warehouse, owner, manifests, footers: Footers::new() }
     }
 
     fn version(&self, name: &str) -> Result<Version> {

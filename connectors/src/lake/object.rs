@@ -34,7 +34,12 @@ impl Objects {
             builder = builder.with_config(key, value);
         }
         let store = builder.build().asking(format!("the object store of {warehouse}"))?;
-        Ok(Self { store: Arc::new(store), bucket, tasks })
+        Ok(Self::of(Arc::new(store), &bucket, tasks))
+    }
+
+    /// A bucket that is open.
+    pub fn of(store: Arc<dyn ObjectStore>, bucket: &str, tasks: Arc<Tasks>) -> Self {
+        Self { store, bucket: bucket.to_owned(), tasks }
     }
 
     pub fn put(&self, location: &str, bytes: Bytes) -> Result<()> {

@@ -4,5 +4,6 @@ mod fixture;
 
 mod commit;
 mod data;
+mod object;
 mod rest;
 mod table;
