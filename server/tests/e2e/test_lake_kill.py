@@ -6,7 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from conftest import NIGHTLY, REPO, SEED
-from lake.round import Round
+from lake.round import Round, write_lines
 
 # The steps are those that the engine has; a new one is tried from then on.
 SOURCE = (REPO / "engine" / "src" / "lake" / "fault.rs").read_text()
@@ -15,6 +15,8 @@ POINTS = [f"{step}.{side}" for step in STEPS for side in ("before", "after")]
 SEEDS = 10 if NIGHTLY else 1
 # How often a point is passed before it is met.
 PASSES = [1, 1, 1, 2, 3, 5]
+# Points that are passed once, if at all.
+RARE = ("create", "discard", "epoch-file")
 # What is discarded was begun by a process that ended.
 DISCARDED = ["file-write.after", "file-sync.before", "file-sync.after", "folder-sync.before", "written.before"]
 # A round waits for its disk more than it computes.
@@ -22,14 +24,19 @@ ROUNDS_AT_ONCE = 4
 
 
 def fault(rng, point, action):
-    return f"{point}={action}@{rng.choice(PASSES)}"
+    n = 1 if point.startswith(RARE) else rng.choice(PASSES)
+    return f"{point}={action}@{n}"
+
+
+def leave_something(round, point, rng):
+    """What is to be discarded, if it is about that."""
+    if point.startswith("discard"):
+        round.play(f"{rng.choice(DISCARDED)}=kill")
 
 
 def kill(round, point, rng):
-    met = 0
-    if point.startswith("discard"):
-        round.play(fault(rng, rng.choice(DISCARDED), "kill"))
-    met += not round.play(fault(rng, point, "kill"))
+    leave_something(round, point, rng)
+    met = not round.play(fault(rng, point, "kill"))
     if rng.random() < 0.5:
         # And once more, on the way back.
         round.play(fault(rng, rng.choice(POINTS), "kill"))
@@ -38,8 +45,7 @@ def kill(round, point, rng):
 
 def fail(action):
     def once(round, point, rng):
-        if point.startswith("discard"):
-            round.play(fault(rng, rng.choice(DISCARDED), "kill"))
+        leave_something(round, point, rng)
         assert round.play(fault(rng, point, action)), "the process ended"
         return point in round.said or any(point in message for _, message in round.errors)
 
@@ -56,12 +62,14 @@ def full(round, point, rng):
 
 def rounds(todo, binary, folder, script, readers, names, figure):
     """Each of `todo`, a name, a point, a seed and what to do; all are tried before the test fails."""
+    lines = write_lines(folder / "lines.csv")
+
     def one(name, point, seed, play):
         rng = random.Random(f"{SEED} {name} {point} {seed}")
         where = folder / f"{name}-{point}-{seed}"
         said = f"{name} at {point}, seed {SEED}, round {seed}"
         print(said)
-        round = Round(binary, where, script, rng)
+        round = Round(binary, where, script, lines, rng)
         try:
             met = play(round, point, rng)
             round.finish(readers["pyiceberg"], names)

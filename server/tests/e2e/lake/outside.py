@@ -25,12 +25,10 @@ class Outside:
         return missing + [f"nothing names {path}" for path in orphans]
 
 
-def rows_of(paths, columns):
-    """The rows of Parquet files, sorted."""
+def rows_of(paths, shown):
+    """What a query, with `{}` for its relation, answers over Parquet files."""
     if not paths:
         return []
     connection = duckdb.connect(config={"threads": 1})
     listed = ", ".join(f"'{path}'" for path in paths)
-    return sorted(
-        connection.execute(f"SELECT {columns} FROM read_parquet([{listed}], union_by_name = true)").fetchall(),
-        key=repr)
+    return connection.execute(shown.format(f"read_parquet([{listed}], union_by_name = true)")).fetchall()

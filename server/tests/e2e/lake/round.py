@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from lake.inside import Inside
 from lake.outside import Outside, rows_of
@@ -18,8 +19,16 @@ SETTLE_SECONDS_MAX = 30
 BATCHES = 10
 START = datetime.datetime(2024, 3, 1)
 HOURS = 50 * 24
-FACTS = "id, batch, k, v, seen"
-VIEWS = {"by_k": "k, n, ids, s, least, most", "by_hour": "hour, n, s", "by_rest": "rest, n, s"}
+# Rows of the file: enough of them for a table's files to be written while they are read.
+LINES = 70_000
+# What is compared of each relation.
+SHOWN = {
+    "facts": "SELECT id, batch, k, v, seen FROM {}",
+    "lines": "SELECT id % 7, count(*), sum(v), count(DISTINCT id) FROM {} GROUP BY id % 7",
+    "by_k": "SELECT k, n, ids, s, least, most FROM {}",
+    "by_hour": "SELECT hour, n, s FROM {}",
+    "by_rest": "SELECT rest, n, s FROM {}",
+}
 
 
 # Rounds go on beside each other: no two of them ever have the same port.
@@ -38,10 +47,20 @@ def port_of_its_own():
         return port
 
 
+def line(i):
+    return i, float(i * 7919 % 1000)
+
+
+def write_lines(path):
+    """The file that all rounds read."""
+    path.write_text("id,v\n" + "".join(f"{i},{v}\n" for i, v in map(line, range(LINES))))
+    return path
+
+
 class Round:
     """One data directory. `play` lives once; what is left of the script stays for the next life."""
 
-    def __init__(self, binary, folder, script, rng):
+    def __init__(self, binary, folder, script, lines, rng):
         folder.mkdir(parents=True)
         self.siltstone = Siltstone(binary, folder)
         self.folder = folder
@@ -54,8 +73,7 @@ class Round:
         self.errors = []
         # What the processes wrote of themselves.
         self.said = ""
-        self.lines = [(i, float(rng.randrange(1000))) for i in range(200)]
-        (folder / "in.csv").write_text("id,v\n" + "".join(f"{i},{v}\n" for i, v in self.lines))
+        self.lines = lines
         self.left = self.statements()
 
     def statements(self):
@@ -83,7 +101,7 @@ class Round:
             port = port_of_its_own()
             process = self.siltstone.start(
                 "serve", "--data", self.siltstone.data, "--pg", f"127.0.0.1:{port}", *FLAGS,
-                *variables({"csv": self.folder / "in.csv"}), self.script, env=env)
+                *variables({"csv": self.lines}), self.script, env=env)
             wait_until(lambda: not process.running() or answers(port), START_SECONDS_MAX, process.text)
             if process.running():
                 return process, port
@@ -171,21 +189,20 @@ class Round:
                 max(row[3] for row in rows))),
             "by_hour": grouped(facts, lambda row: row[4].replace(minute=0), lambda rows: (
                 len(rows), sum(row[3] for row in rows))),
-            "by_rest": grouped(self.lines, lambda row: row[0] % 7, lambda rows: (
-                len(rows), sum(row[1] for row in rows))),
+            **OF_LINES,
         }
 
     def compare_answers(self, inside, expected):
-        for relation, columns in {"facts": FACTS, **VIEWS}.items():
-            answer = [tuple(row.values()) for row in inside.ask(f"SELECT {columns} FROM {relation}")]
+        for relation, shown in SHOWN.items():
+            answer = inside.connection.cursor(row_factory=tuple_row).execute(shown.format(relation)).fetchall()
             differ(f"the answer over {relation}", answer, expected[relation])
 
     def compare_files(self, inside, expected):
         files = inside.files()
-        for relation, columns in {"facts": FACTS, **VIEWS}.items():
+        for relation, shown in SHOWN.items():
             of_table = files.get(relation, [])
             assert all(file["committed"] for file in of_table), of_table
-            differ(f"the files of {relation}", rows_of([file["path"] for file in of_table], columns), expected[relation])
+            differ(f"the files of {relation}", rows_of([file["path"] for file in of_table], shown), expected[relation])
 
     def compare_snapshots(self, inside, reader):
         for table, recorded in inside.current().items():
@@ -203,12 +220,14 @@ def killed(process):
 
 
 def settle(inside):
-    """Until every view has what its source has."""
+    """Until every view has what its source has, and the file was read."""
     def behind():
+        failed = inside.ask("SELECT name, error FROM siltstone.sources WHERE state = 'failed'")
+        assert not failed, failed
         rows = inside.ask("SELECT name, state, error FROM siltstone.views")
-        return [row for row in rows if row["state"] != "current"]
+        return [row for row in rows if row["state"] != "current"] or inside.value("SELECT sum(n) FROM by_rest") != LINES
 
-    wait_until(lambda: not behind(), SETTLE_SECONDS_MAX, behind)
+    wait_until(lambda: not behind(), SETTLE_SECONDS_MAX, lambda: (behind(), inside.ask("SELECT * FROM siltstone.sources")))
 
 
 def literals(row):
@@ -222,6 +241,14 @@ def grouped(rows, key, of):
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return [(key, *of(rows)) for key, rows in groups.items()]
+
+
+def of_lines(*more):
+    return grouped(map(line, range(LINES)), lambda row: row[0] % 7, lambda rows: (
+        len(rows), sum(row[1] for row in rows), *(len(rows) for _ in more)))
+
+
+OF_LINES = {"lines": of_lines("distinct"), "by_rest": of_lines()}
 
 
 def plain(row):

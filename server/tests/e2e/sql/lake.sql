@@ -1,4 +1,4 @@
--- A table of its own, views over it, and a view over a file: what the lake's faults are tried on.
+-- A table that is inserted into, one that is read from a file, and views: what the lake's faults are tried on.
 CREATE TABLE facts (
   id    BIGINT NOT NULL,
   batch BIGINT NOT NULL,
@@ -13,7 +13,7 @@ SELECT k, count(*) AS n, sum(id) AS ids, sum(v) AS s, min(v) AS least, max(v) AS
 CREATE MATERIALIZED VIEW by_hour AS
 SELECT date_trunc('hour', seen) AS hour, count(*) AS n, sum(v) AS s FROM facts GROUP BY 1;
 
-CREATE SOURCE lines (id BIGINT NOT NULL, v DOUBLE PRECISION)
+CREATE TABLE lines (id BIGINT NOT NULL, v DOUBLE PRECISION)
 WITH (connector = 'file', path = :'csv', format = 'csv', header = true);
 
 CREATE MATERIALIZED VIEW by_rest AS
