@@ -66,6 +66,16 @@ impl Version {
         self.lakes.get(&relation)
     }
 
+    /// This version, with what the lake has of a relation in a later one.
+    #[must_use]
+    pub fn with_lake_of(&self, later: &Self, relation: u32) -> Self {
+        let mut version = self.clone();
+        if let Some(lake) = later.lake(relation) {
+            version.lakes.insert(relation, lake.clone());
+        }
+        version
+    }
+
     pub(super) fn set_offset(&mut self, cursor: u32, split: &SplitRecord) {
         let offsets = Arc::make_mut(self.offsets.entry(cursor).or_default());
         offsets.insert(split.split.id.clone(), split.offset);

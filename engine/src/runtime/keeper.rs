@@ -29,6 +29,8 @@ struct Known {
     swept: BTreeSet<u32>,
     /// The table of this relation has its columns.
     evolved: BTreeSet<u32>,
+    /// Rows of these relations go to the store first, since files of theirs could not be written.
+    without_files: BTreeSet<u32>,
     /// A relation was dropped; its table is to be removed.
     dropped: bool,
 }
@@ -77,6 +79,14 @@ impl Keeper {
 
     pub fn set_evolved(&self, relation: u32) {
         self.known().evolved.insert(relation);
+    }
+
+    pub fn set_without_files(&self, relation: u32) {
+        self.known().without_files.insert(relation);
+    }
+
+    pub fn is_without_files(&self, relation: u32) -> bool {
+        self.known().without_files.contains(&relation)
     }
 
     /// A relation was dropped.

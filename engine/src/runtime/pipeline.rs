@@ -80,6 +80,8 @@ pub trait Observer: Send + Sync {
     fn before_commit(&self, closed: &Closed, change: &mut Change);
     /// An epoch is durable and visible, or was empty (`version` is `None`).
     fn closed(&self, closed: &Closed, version: Option<&Version>);
+    /// Files that kept rows were written to are not durable: the epoch does not come to be.
+    fn lost_files(&self, error: &Error);
     /// The pipeline's thread is about to end.
     fn ended(&self, cursor: u32, outcome: Result<Stage>);
 }
@@ -165,6 +167,7 @@ impl Pipeline {
             commit_time: Duration::ZERO,
             usual_commit_time: Duration::ZERO,
             was_empty: false,
+            lost_files: false,
             queue,
             workers,
             emissions,
@@ -229,6 +232,8 @@ struct Committer {
     usual_commit_time: Duration,
     /// The last epoch had nothing to commit.
     was_empty: bool,
+    /// Files of kept rows could not be made durable.
+    lost_files: bool,
 }
 
 /// What the workers have given for the epoch that is open.
@@ -251,7 +256,12 @@ struct Open<'s> {
 
 impl Committer {
     fn run(mut self) {
-        let outcome = clock::guarded("a committer", || self.work());
+        let mut outcome = clock::guarded("a committer", || self.work());
+        // What the files held is read again from the last epoch on, and goes to the store.
+        if let (true, Err(error)) = (self.lost_files, &outcome) {
+            self.spec.observer.lost_files(error);
+            outcome = Ok(Stage::Stopped);
+        }
         for (control, _) in &self.workers {
             let _ = control.send(Control::Stop);
         }
@@ -370,6 +380,8 @@ impl Committer {
         match emission {
             Emission::Groups { view, table } => open.groups.entry(view).or_default().push(*table),
             Emission::Kept(batch) => {
+                // A large run goes to the disk ahead of its epoch.
+                self.wait_for_room(store);
                 open.kept
                     .get_or_insert_with(|| RunWriter::begin(store, self.spec.source_id))
                     .write_block(&batch)?;
@@ -481,7 +493,9 @@ impl Committer {
         let path = |run: &RunRecord| Some(run.file.as_ref()?.file.path.clone());
         closed.filed = open.filed.iter().filter_map(path).collect();
         if let Some(own) = open.filed.first().and_then(|run| run.file.as_ref()) {
-            store.lake()?.sync(&own.location, &closed.filed)?;
+            let synced = store.lake().and_then(|lake| lake.sync(&own.location, &closed.filed));
+            self.lost_files = synced.is_err();
+            synced?;
         }
         change.add_runs.extend(open.filed);
         closed.bytes = change.add_runs.iter().map(|r| r.bytes).sum();

@@ -9,7 +9,7 @@ use super::{EPOCHS_MAX, EpochStatus};
 use crate::checkpoint::Stage;
 use crate::clock;
 use crate::connector::Source;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lsm::{Change, Version};
 
 /// Takes over what pipelines report.
@@ -84,6 +84,13 @@ impl Observer for Watcher {
         }
         // A full channel means that it has been told already.
         let _ = self.compactor.try_send(());
+    }
+
+    fn lost_files(&self, error: &Error) {
+        if let Some(shared) = self.shared.upgrade() {
+            tracing::warn!(source = self.source, %error, "rows go to the store, and are read again for that");
+            shared.keeper.set_without_files(self.source);
+        }
     }
 
     fn ended(&self, cursor: u32, outcome: Result<Stage>) {

@@ -59,16 +59,17 @@ impl Committer<'_> {
         let removed =
             draft.replaced.iter().filter_map(|run| Some(run.record.file.as_ref()?.file.path.clone()));
         let replaced = draft.replaced.iter().chain(&draft.adopted);
+        let snapshot = self.number(own);
         let pending = PendingRecord {
             relation: target.relation(),
             location: own.location.clone(),
-            snapshot: self.number(own),
+            snapshot,
             parent: own.snapshot,
             operation: draft.operation,
             // What has the same rows shows what the one before did.
             epoch: if draft.operation == Operation::Replace { own.epoch } else { draft.version.epoch },
             at_us: clock::unix_micros(),
-            properties: properties(target, draft, own),
+            properties: properties(target, draft, own, snapshot),
             remove_runs: replaced.map(|run| run.record.run).collect(),
             removed: removed.collect(),
             pressed_bytes: hot_bytes + adopted_bytes,
@@ -246,9 +247,12 @@ impl Committer<'_> {
 }
 
 /// What the summary of a snapshot says of where its rows come from.
-fn properties(target: &Target, draft: &Draft, own: &LakeRecord) -> Vec<(String, String)> {
+fn properties(target: &Target, draft: &Draft, own: &LakeRecord, snapshot: i64) -> Vec<(String, String)> {
     let epoch = if draft.operation == Operation::Replace { own.epoch } else { draft.version.epoch };
-    let mut properties = vec![("siltstone.epoch".to_owned(), epoch.to_string())];
+    let mut properties = vec![
+        ("siltstone.commit-id".to_owned(), snapshot.to_string()),
+        ("siltstone.epoch".to_owned(), epoch.to_string()),
+    ];
     if draft.operation != Operation::Replace
         && let Some(offsets) = draft.version.offsets(target.cursor)
     {

@@ -39,19 +39,21 @@ const TICK_MAX: Duration = Duration::from_secs(5);
 /// Does what is due, again and again, until the other end of `stopped` is gone.
 pub fn keep(shared: &std::sync::Weak<Shared>, stopping: &Arc<AtomicBool>, stopped: &Receiver<()>) {
     loop {
+        let Some(tick) = shared.upgrade().map(|shared| (shared.options.lake_interval / 4).min(TICK_MAX))
+        else {
+            return;
+        };
+        match stopped.recv_timeout(tick) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => return,
+        }
         let Some(shared) = shared.upgrade() else { return };
         let Some(lake) = shared.options.lake.clone() else { return };
-        let tick = (shared.options.lake_interval / 4).min(TICK_MAX);
         let cancelled = || match stopping.load(Ordering::Acquire) {
             true => Err(Error::new(Kind::Cancelled, "the engine is stopping")),
             false => Ok(()),
         };
         Work { shared: &shared, lake: &lake, cancelled: &cancelled }.round(Extent::Due);
-        drop(shared);
-        match stopped.recv_timeout(tick) {
-            Err(RecvTimeoutError::Timeout) => {}
-            _ => return,
-        }
     }
 }
 

@@ -38,7 +38,7 @@ pub fn row_files(
     table: u32,
     definition: &SourceDefinition,
 ) -> Option<Arc<dyn RowFiles>> {
-    let lake = shared.options.lake.as_ref()?;
+    let lake = shared.options.lake.as_ref().filter(|_| !shared.keeper.is_without_files(table))?;
     let target = Target::table(table, definition);
     let location = {
         let _one = shared.keeper.work();
@@ -63,16 +63,32 @@ impl RowFiles for Staged {
 
     fn write(&self, batches: &[RecordBatch]) -> Result<Option<Vec<RunRecord>>> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        if rows < FILE_ROWS_MIN {
-            return Ok(None);
-        }
+        let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         let shared = self.shared.upgrade();
         let shared = shared.ok_or_else(|| Error::new(Kind::Closed, "the engine is gone"))?;
-        let store = &shared.store;
         let sorted = Sorted::new(batches, &self.target)?;
-        if sorted.parts.len() * FILE_ROWS_MIN > rows {
+        let is_small = rows < FILE_ROWS_MIN.max(sorted.parts.len() * FILE_ROWS_MIN);
+        if is_small
+            || shared.keeper.is_without_files(self.target.relation())
+            || !shared.store.has_room(bytes as u64)
+        {
             return Ok(None);
         }
+        match self.files(&shared, &sorted) {
+            Ok(runs) => Ok(Some(runs)),
+            // The rows are still there: they go to the store.
+            Err(error) => {
+                tracing::warn!(table = self.target.spec.name, %error, "rows are kept in the store first");
+                shared.keeper.set_without_files(self.target.relation());
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Staged {
+    fn files(&self, shared: &Shared, sorted: &Sorted<'_>) -> Result<Vec<RunRecord>> {
+        let store = &shared.store;
         let mut runs = Vec::with_capacity(sorted.parts.len());
         for (partition, range) in &sorted.parts {
             let name = format!("{}-{}.parquet", clock::unix_micros(), store.allocate_run());
@@ -84,7 +100,7 @@ impl RowFiles for Staged {
             })?;
             runs.push(filed(run, &self.location, path, *partition));
         }
-        Ok(Some(runs))
+        Ok(runs)
     }
 }
 

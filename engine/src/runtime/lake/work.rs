@@ -45,7 +45,8 @@ impl Work<'_> {
     /// Goes through all relations once. What fails is remembered, and tried again the next time.
     pub fn round(&self, extent: Extent) {
         let _work = self.shared.keeper.work();
-        if self.shared.keeper.take_dropped()
+        if extent != Extent::Staged
+            && self.shared.keeper.take_dropped()
             && let Err(error) = self.remove_dropped()
         {
             self.shared.keeper.dropped();
@@ -104,21 +105,16 @@ impl Work<'_> {
 
     fn tend_now(&self, target: &Target, extent: Extent) -> Result<()> {
         let relation = target.relation();
-        self.ensure_table(target)?;
-        if self.shared.keeper.is_unevolved(relation) {
-            self.lake.evolve(&target.spec)?;
-            self.shared.keeper.set_evolved(relation);
-        }
         let pending = self.shared.store.pending()?.into_iter().find(|p| p.relation == relation);
         if let Some(pending) = pending {
             self.committer().land(target, &pending)?;
         }
+        self.press(target, extent)?;
+        if extent == Extent::Staged || self.shared.store.version().lake(relation).is_none() {
+            return Ok(());
+        }
         if self.shared.keeper.is_unswept(relation) {
             self.sweep(target)?;
-        }
-        self.press(target, extent)?;
-        if extent == Extent::Staged {
-            return Ok(());
         }
         self.merge(target, extent)?;
         self.forget_old(target)?;
@@ -126,6 +122,16 @@ impl Work<'_> {
         let own = self.shared.store.snapshots()?.into_iter().filter(|s| s.relation == relation).count();
         if own > keep + keep / EXPIRE_PART {
             self.expire(target, None, keep)?;
+        }
+        Ok(())
+    }
+
+    /// Has the relation's table be there, with the relation's columns.
+    fn prepare(&self, target: &Target) -> Result<()> {
+        self.ensure_table(target)?;
+        if self.shared.keeper.is_unevolved(target.relation()) {
+            self.lake.evolve(&target.spec)?;
+            self.shared.keeper.set_evolved(target.relation());
         }
         Ok(())
     }
@@ -160,7 +166,7 @@ impl Work<'_> {
 
     /// Where the files of the relation's table are, which is created if there is none.
     pub fn location(&self, target: &Target) -> Result<String> {
-        self.ensure_table(target)?;
+        self.prepare(target)?;
         let version = self.shared.store.version();
         let own = version.lake(target.relation());
         own.map(|own| own.location.clone())
@@ -179,6 +185,9 @@ impl Work<'_> {
             self.shared.keeper.cooled(target.relation());
             return Ok(());
         }
+        if extent == Extent::Due && self.snapshot_age(target, &version) < self.shared.options.lake_interval {
+            return Ok(());
+        }
         let replaced = match &target.rows {
             Rows::Kept => Vec::new(),
             Rows::States(_) => {
@@ -194,6 +203,12 @@ impl Work<'_> {
         }
         let bytes = |runs: &[Arc<Run>]| runs.iter().map(|run| run.record.bytes).sum::<u64>();
         self.need_room(bytes(&hot) + bytes(&replaced))?;
+        self.prepare(target)?;
+        // With the table's record, and the same runs or more.
+        let version = match version.lake(target.relation()) {
+            Some(_) => version,
+            None => Arc::new(version.with_lake_of(&self.shared.store.version(), target.relation())),
+        };
         let operation = if replaced.is_empty() { Operation::Append } else { Operation::Overwrite };
         let all: Vec<Arc<Run>> = hot.iter().chain(&replaced).cloned().collect();
         let draft = Draft { operation, version, replaced: all.clone(), adopted };
@@ -203,6 +218,12 @@ impl Work<'_> {
         })?;
         self.shared.keeper.cooled(target.relation());
         Ok(())
+    }
+
+    /// Since the last snapshot.
+    fn snapshot_age(&self, target: &Target, version: &Version) -> Duration {
+        let committed_at_us = version.lake(target.relation()).map_or(0, |own| own.committed_at_us);
+        Duration::from_micros(u64::try_from(clock::unix_micros() - committed_at_us).unwrap_or(u64::MAX))
     }
 
     fn need_room(&self, bytes: u64) -> Result<()> {
@@ -226,11 +247,10 @@ impl Work<'_> {
         let own = version.lake(target.relation());
         let now = clock::now();
         let since = self.shared.keeper.hot_since(target.relation(), now);
-        let age_us = clock::unix_micros() - own.map_or(0, |own| own.committed_at_us);
         let pressure = Pressure {
             hot_bytes: bytes(hot) + bytes(adopted),
             hot_age: now.saturating_duration_since(since),
-            snapshot_age: Duration::from_micros(u64::try_from(age_us).unwrap_or(u64::MAX)),
+            snapshot_age: self.snapshot_age(target, version),
             rewrite_bytes: bytes(replaced),
             pressed_bytes: own.map_or(0, |own| own.pressed_bytes),
             written_bytes: own.map_or(0, |own| own.written_bytes),
