@@ -48,7 +48,7 @@ def agree_with_oracle(inside, oracle):
 
 def test_snapshots_of_a_stream(siltstone, broker, few_ads, readers, names, workload, tmp_path, rng, figure):
     broker.create_topic("lake", 6)
-    _, before = few_ads.first(SLICES, tmp_path / "before")
+    pattern_before, before = few_ads.first(SLICES, tmp_path / "before")
     pattern, both = few_ads.first(SLICES + SLICES_EXPIRING, tmp_path / "both")
     rows = {len(lines): sum(path.read_bytes().count(b"\n") for path in lines) for lines in (before, both)}
     values = {"brokers": broker.address, "topic": "lake"}
@@ -83,6 +83,7 @@ def test_snapshots_of_a_stream(siltstone, broker, few_ads, readers, names, workl
         assert least >= 3, f"only {least} snapshots of one table"
         # What the merging of small files commits, in the table that only grows.
         assert any(recorded.table == "events" and recorded.operation == "replace" for recorded in offered)
+        agree_with_oracle(inside, Oracle(pattern_before))
         code, _ = process.stop()
         assert code == 0, process.text()
 
