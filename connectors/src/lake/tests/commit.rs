@@ -41,11 +41,11 @@ fn a_commit_is_done_once() {
 fn a_commit_behind_another_snapshot_than_the_current_one_is_refused() {
     let fixture = Fixture::new();
     let (a, b) = (fixture.file("data/a.parquet", 0, 10), fixture.file("data/b.parquet", 1, 10));
-    fixture.commit(1, Operation::Append, &[a.clone()], &[]).expect("appends");
+    fixture.commit(1, Operation::Append, std::slice::from_ref(&a), &[]).expect("appends");
     let before = fixture.table();
     let metadata = fixture.lake.list(&before.location).expect("lists");
     for parent in [None, Some(9)] {
-        let refused = fixture.commit_behind(parent, 2, Operation::Append, &[b.clone()], &[]);
+        let refused = fixture.commit_behind(parent, 2, Operation::Append, std::slice::from_ref(&b), &[]);
         assert_eq!(refused.expect_err("is stale").kind(), Kind::Exists);
     }
     assert_eq!(fixture.table(), before);

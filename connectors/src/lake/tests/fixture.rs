@@ -136,7 +136,7 @@ pub fn columns() -> SchemaRef {
 pub fn events(day: i32, rows: usize) -> RecordBatch {
     let start = i64::from(DAY + day) * DAY_US;
     let number = |i: usize| i64::try_from(i).expect("there are few rows");
-    let some = |i: usize| i % 7 > 0;
+    let some = |i: usize| !i.is_multiple_of(7);
     let at = move |i: usize| start + number(i);
     let prices = Decimal128Array::from_iter((0..rows).map(|i| some(i).then(|| i128::from(number(i)) - 500)));
     let columns: Vec<ArrayRef> = vec![

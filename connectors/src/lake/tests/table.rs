@@ -17,7 +17,7 @@ fn a_table_is_found_by_name_and_by_its_relation() {
     assert!(made.location.ends_with("/public/events-7"), "{}", made.location);
     assert_eq!(fixture.lake.create(&fixture.spec).expect_err("is there").kind(), Kind::Exists);
     let other = open(fixture.folder.path());
-    assert_eq!(other.tables().expect("lists"), [made.clone()]);
+    assert_eq!(other.tables().expect("lists"), std::slice::from_ref(&made));
 
     other.remove(&made).expect("removes");
     assert_eq!(fixture.lake.load("events").expect("looks"), None);
@@ -28,8 +28,8 @@ fn a_table_is_found_by_name_and_by_its_relation() {
 fn an_older_snapshot_becomes_the_current_one() {
     let fixture = Fixture::new();
     let [a, b] = ["a", "b"].map(|name| fixture.file(&format!("data/{name}.parquet"), 0, 10));
-    fixture.commit(1, Operation::Append, &[a.clone()], &[]).expect("appends");
-    fixture.commit(2, Operation::Append, &[b.clone()], &[]).expect("appends");
+    fixture.commit(1, Operation::Append, std::slice::from_ref(&a), &[]).expect("appends");
+    fixture.commit(2, Operation::Append, std::slice::from_ref(&b), &[]).expect("appends");
     assert_eq!(fixture.lake.roll_back("events", 1).expect("rolls back").current, Some(1));
     assert_eq!(fixture.lake.roll_back("events", 9).expect_err("is not there").kind(), Kind::NotFound);
     fixture.commit(3, Operation::Overwrite, &[b], &[&a]).expect("overwrites");
@@ -60,7 +60,7 @@ fn a_tagged_snapshot_and_the_current_one_do_not_expire() {
 fn columns_are_added_and_widened_and_old_files_read_so() {
     let mut fixture = Fixture::new();
     let old = fixture.file("data/a.parquet", 0, 10);
-    fixture.commit(1, Operation::Append, &[old.clone()], &[]).expect("appends");
+    fixture.commit(1, Operation::Append, std::slice::from_ref(&old), &[]).expect("appends");
     let mut fields: Vec<Field> = fixture.spec.schema.fields().iter().map(|field| (**field).clone()).collect();
     fields[2] = Field::new("small", DataType::Int64, true);
     fields[3] = Field::new("price", DataType::Decimal128(20, 2), true);
