@@ -80,7 +80,7 @@ fn add(create: &mut CreateSource, column: &ColumnClause, if_not_exists: bool) ->
         let message = format!("\"{}\" has {COLUMNS_MAX} columns already", create.name);
         return Err(Error::new(sqlstate::TOO_MANY, message));
     }
-    create.columns.push(column.clone());
+    create.columns.push(ColumnClause::clone(column));
     Ok(None)
 }
 
@@ -128,7 +128,7 @@ fn check_unused(catalog: &Catalog, source: &SourceRelation, place: usize) -> Res
     let user = views.iter().find(|name| catalog.get(name).and_then(|r| r.view()).is_some_and(uses));
     let Some(user) = user else { return Ok(()) };
     let name = &source.create.columns[place].name;
-    Err(Error::unsupported(format!("widening column \"{name}\", which materialized view \"{user}\" uses"))
+    Err(Error::unsupported(format!("widening column \"{name}\", used by materialized view \"{user}\","))
         .with_hint("drop the view first and create it again behind the change"))
 }
 

@@ -29,7 +29,7 @@ pub enum Action {
 
 #[derive(Clone, Debug)]
 pub enum ColumnChange {
-    Add { column: ColumnClause, if_not_exists: bool },
+    Add { column: Box<ColumnClause>, if_not_exists: bool },
     Widen { name: String, data_type: DataType },
 }
 
@@ -109,7 +109,7 @@ fn add(parser: &mut Parser<'_>) -> Result<ColumnChange, Failed> {
         }
     }
     let if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
-    let column = create::column(parser)?;
+    let column = Box::new(create::column(parser)?);
     let why = "rows that are there already have no value of it: it is NULL in them";
     if column.not_null {
         return Err(refuse("ADD COLUMN … NOT NULL").with_hint(why).into());

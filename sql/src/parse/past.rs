@@ -160,3 +160,50 @@ pub fn is_in(query: &Query) -> bool {
     }
     Visit::visit(query, &mut Find).is_break()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_in;
+    use crate::parse::{Command, parse};
+
+    fn text(sql: &str) -> String {
+        let statements = parse(sql).expect("statements");
+        match statements.last().expect("one").command() {
+            Command::Query(query) => {
+                assert_eq!(is_in(query), query.to_string().contains(" AS OF "), "{sql}");
+                query.to_string()
+            }
+            other => panic!("{other:?} is no query"),
+        }
+    }
+
+    #[test]
+    fn clauses_find_the_tables_before_them() {
+        for (sql, found) in [
+            (
+                "select 1; select * from t, public.\"V\" for system_time /* then */ as of now() - interval '1' day as o",
+                "SELECT * FROM t, public.\"V\" FOR SYSTEM_TIME AS OF now() - INTERVAL '1' DAY AS o",
+            ),
+            (
+                "select * from t For System_Version As Of 5 a join t for system_version as of 'x' b on a.k = b.k",
+                "SELECT * FROM t VERSION AS OF 5 a JOIN t VERSION AS OF 'x' b ON a.k = b.k",
+            ),
+            (
+                "with w as (select k from t for system_version as of 7) select (select max(k) from w), 'for system_time'",
+                "WITH w AS (SELECT k FROM t VERSION AS OF 7) SELECT (SELECT max(k) FROM w), 'for system_time'",
+            ),
+            ("select system_time from t order by 1", "SELECT system_time FROM t ORDER BY 1"),
+        ] {
+            assert_eq!(text(sql), found);
+        }
+    }
+
+    #[test]
+    fn a_clause_without_a_table_is_an_error_at_its_place() {
+        let error = parse("select 1; select k from t as x for system_version as of 5")
+            .expect_err("an alias before it");
+        assert_eq!((error.sqlstate(), error.position()), ("42601", Some(32)));
+        let error = parse("select k from t for system_version as of").expect_err("no version");
+        assert_eq!(error.sqlstate(), "42601");
+    }
+}

@@ -46,16 +46,19 @@ pub(super) fn optimize(parser: &mut Parser<'_>) -> Result<Command, Failed> {
 pub(super) fn action(parser: &mut Parser<'_>) -> Result<Option<SnapshotAction>, Failed> {
     let Token::Word(next) = &parser.peek_nth_token_ref(1).token else { return Ok(None) };
     let (word, next) = (found(parser).to_uppercase(), next.value.to_uppercase());
-    let (first, rest): (_, fn(&mut Parser<'_>) -> Result<SnapshotAction, Failed>) =
-        match (word.as_str(), next.as_str()) {
-            ("CREATE", "TAG") => ("CREATE", create_tag),
-            ("DROP", "TAG") => ("DROP", |parser| Ok(SnapshotAction::DropTag(tag(parser)?))),
-            ("ROLLBACK", _) => ("ROLLBACK", roll_back),
-            ("EXPIRE", _) => ("EXPIRE", expire),
-            _ => return Ok(None),
-        };
-    expect(parser, first)?;
-    rest(parser).map(Some)
+    let action: fn(&mut Parser<'_>) -> _ = match (word.as_str(), next.as_str()) {
+        ("CREATE", "TAG") => create_tag,
+        ("DROP", "TAG") => drop_tag,
+        ("ROLLBACK", _) => roll_back,
+        ("EXPIRE", _) => expire,
+        _ => return Ok(None),
+    };
+    parser.next_token();
+    action(parser).map(Some)
+}
+
+fn drop_tag(parser: &mut Parser<'_>) -> Result<SnapshotAction, Failed> {
+    Ok(SnapshotAction::DropTag(tag(parser)?))
 }
 
 fn create_tag(parser: &mut Parser<'_>) -> Result<SnapshotAction, Failed> {
