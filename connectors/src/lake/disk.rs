@@ -39,6 +39,11 @@ pub(super) fn create_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Gives a file another name in its folder.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).doing(format!("naming {}", to.display()))
+}
+
 /// Makes a file's bytes durable.
 pub(super) fn sync(path: &Path) -> Result<()> {
     let synced = File::open(path).and_then(|file| file.sync_all());

@@ -135,13 +135,13 @@ impl Catalog for SqliteCatalog {
         let metadata = change.built.metadata;
         let (file, bytes) = metadata_file(&metadata, version_number(&from.file) + 1)?;
         let output = fault::step("metadata", || {
-            let mut output = self.storage.create(&file)?;
+            let mut output = self.storage.create_aside(&file)?;
             std::io::Write::write_all(&mut output, &bytes).doing(format!("writing {file}"))?;
             Ok(output)
         })?;
         fault::step("metadata-sync", || {
             output.sync()?;
-            self.storage.sync_folder(&file)
+            self.storage.reveal(&file)
         })?;
         let sql = format!(
             "UPDATE iceberg_tables SET metadata_location = ?4, previous_metadata_location = ?5

@@ -53,6 +53,24 @@ impl Storage {
         Ok(Output { to, location: location.to_owned(), written: 0 })
     }
 
+    /// Begins a file that gets its name by [`Storage::reveal`], so that whoever looks for files never sees a part of
+    /// it. An object is all or nothing by itself.
+    pub fn create_aside(&self, location: &str) -> Result<Output> {
+        match self {
+            Self::Disk => self.create(&aside(location)),
+            Self::Objects(_) => self.create(location),
+        }
+    }
+
+    /// Gives a file its name, durably.
+    pub fn reveal(&self, location: &str) -> Result<()> {
+        if matches!(self, Self::Disk) {
+            let aside = aside(location);
+            disk::rename(disk::path(&aside), disk::path(location))?;
+        }
+        self.sync_folder(location)
+    }
+
     /// Writes a whole file, which is durable with its name.
     pub fn write(&self, location: &str, bytes: &[u8]) -> Result<()> {
         if let (Self::Disk, Some(folder)) = (self, disk::path(location).parent()) {
@@ -163,6 +181,11 @@ impl Storage {
             }
         }
     }
+}
+
+/// Where a file is until it gets its name.
+fn aside(location: &str) -> String {
+    format!("{location}.part")
 }
 
 impl Output {
