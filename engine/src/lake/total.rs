@@ -154,7 +154,7 @@ mod tests {
             });
             Totals::of(totals.collect::<Vec<_>>().iter())
         };
-        let (parts, whole) = (of(&[0..10, 10..11, 11..100]), of(&[0..100]));
+        let (parts, whole) = (of(&[0..10, 10..11, 11..100]), of(std::slice::from_ref(&(0..100))));
         assert_eq!(parts.0.keys().collect::<Vec<_>>(), ["f", "n"]);
         assert_eq!(parts.0["n"], whole.0["n"]);
         assert_eq!((whole.0["n"].count, whole.0["n"].total()), (66, 3267.0));

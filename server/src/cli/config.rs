@@ -168,7 +168,6 @@ impl Settings {
             workers: self.workers,
             epoch_interval: self.epoch_interval,
             owner: owner.to_owned(),
-            ..Options::default()
         })
     }
 

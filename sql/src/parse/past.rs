@@ -182,11 +182,11 @@ mod tests {
         for (sql, found) in [
             (
                 "select 1; select * from t, public.\"V\" for system_time /* then */ as of now() - interval '1' day as o",
-                "SELECT * FROM t, public.\"V\" FOR SYSTEM_TIME AS OF now() - INTERVAL '1' DAY AS o",
+                "SELECT * FROM t, public.\"V\" AS o FOR SYSTEM_TIME AS OF now() - INTERVAL '1' DAY",
             ),
             (
                 "select * from t For System_Version As Of 5 a join t for system_version as of 'x' b on a.k = b.k",
-                "SELECT * FROM t VERSION AS OF 5 a JOIN t VERSION AS OF 'x' b ON a.k = b.k",
+                "SELECT * FROM t a VERSION AS OF 5 JOIN t b VERSION AS OF 'x' ON a.k = b.k",
             ),
             (
                 "with w as (select k from t for system_version as of 7) select (select max(k) from w), 'for system_time'",

@@ -26,7 +26,7 @@ type Groups = BTreeMap<(Option<i32>, Option<String>), i128>;
 const VIEW: u32 = 7;
 
 fn store(dir: &std::path::Path, merged_bytes: u64) -> Arc<Store> {
-    let options = StoreOptions { memory_bytes: 32 << 20, merged_bytes, owner: "a test".into() };
+    let options = StoreOptions { memory_bytes: 32 << 20, merged_bytes, owner: "a test".into(), lake: None };
     let (store, _) = Store::open(dir, &options).expect("opens");
     let record = RelationRecord {
         id: VIEW,
