@@ -42,6 +42,7 @@ e2e: need-test build readers ## the end-to-end tests alone
 
 nightly: need-test build readers ## the long tests: more keys, more kills, more rows
 	.ci/readers spark > /dev/null
+	SILTSTONE_SCHEDULES=1000 cargo test --release --workspace --test server lake:: -- --nocapture
 	python=$$(.ci/python); \
 	SILTSTONE_BIN=$(bin)/siltstone ADGEN_BIN=$(bin)/adgen SILTSTONE_NIGHTLY=1 \
 	  "$$python" -m pytest $(e2e) $(ARGS)
