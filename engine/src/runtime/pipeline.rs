@@ -4,8 +4,10 @@
 //! to stop; gathers what the workers give; and commits it while they fold on into fresh tables. So at
 //! most two epochs of states are in memory: one filling, one on its way to the store.
 
+mod spec;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,13 +18,14 @@ use crate::checkpoint::Stage;
 use crate::clock;
 use crate::connector::{Gap, Source, Split, SplitId};
 use crate::dataflow::{
-    Barrier, Control, Emission, Graph, GraphSpec, Load, Metrics, ViewError, Worker, WorkerSpec, divide,
+    Barrier, Control, Emission, Graph, Load, Metrics, ViewError, Worker, WorkerSpec, divide,
 };
 use crate::error::{Error, Kind, Result};
-use crate::lsm::{Change, ErrorRow, GapRecord, RunRecord, RunWriter, SplitRecord, Store, Version};
+use crate::lsm::{Change, ErrorRow, GapRecord, RunRecord, RunWriter, SplitRecord, Store};
 use crate::rollup::GroupTable;
 
 use super::press::press;
+pub use spec::{Closed, Observer, PipelineSpec};
 
 /// Emissions on their way from the workers of a pipeline to its committer.
 const EMISSIONS_MAX: usize = 16;
@@ -45,60 +48,6 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// How often a full disk is looked at.
 const ROOM_WAIT: Duration = Duration::from_millis(100);
-
-/// What a pipeline is made of.
-pub struct PipelineSpec {
-    pub store: Arc<Store>,
-    pub cursor: u32,
-    pub source_id: u32,
-    pub source: Arc<dyn Source>,
-    pub graph: GraphSpec,
-    /// Not yet read to their end.
-    pub splits: Vec<SplitRecord>,
-    /// Where splits without an end of their own end for this run. Such an end is not stored: the next run
-    /// goes on behind it.
-    pub run_ends: BTreeMap<SplitId, i64>,
-    /// It ends by itself when all splits are read to their end.
-    pub ends: bool,
-    pub workers: usize,
-    pub fold_bytes: usize,
-    pub worker_count: Arc<AtomicUsize>,
-    pub interval: Duration,
-    pub observer: Arc<dyn Observer>,
-}
-
-impl PipelineSpec {
-    /// Where a split ends: by itself, or for this run.
-    fn end_of(&self, split: &Split) -> Option<i64> {
-        split.end.or_else(|| self.run_ends.get(&split.id).copied())
-    }
-}
-
-/// Who is told what a pipeline does. Called on its thread.
-pub trait Observer: Send + Sync {
-    /// Called under the store's commit: adds what else the epoch changes (totals).
-    fn before_commit(&self, closed: &Closed, change: &mut Change);
-    /// An epoch is durable and visible, or was empty (`version` is `None`).
-    fn closed(&self, closed: &Closed, version: Option<&Version>);
-    /// Files that kept rows were written to are not durable: the epoch does not come to be.
-    fn lost_files(&self, error: &Error);
-    /// The pipeline's thread is about to end.
-    fn ended(&self, cursor: u32, outcome: Result<Stage>);
-}
-
-/// An epoch of one pipeline.
-#[derive(Debug, Default)]
-pub struct Closed {
-    pub cursor: u32,
-    pub rows: u64,
-    pub bad_rows: u64,
-    pub bytes: u64,
-    /// Splits that moved, as they are now.
-    pub splits: Vec<SplitRecord>,
-    pub commit_us: u64,
-    /// Paths of the files that were written for it.
-    pub filed: Vec<String>,
-}
 
 /// A running pipeline.
 pub struct Pipeline {

@@ -9,7 +9,7 @@ use arrow::util::pretty::pretty_format_batches;
 use siltstone::Siltstone;
 
 /// Schedules that are tried, if `SILTSTONE_SCHEDULES` does not say another number.
-const SCHEDULES: u64 = 25;
+const SCHEDULES: u64 = 10;
 
 const QUERIES: usize = 200;
 
