@@ -27,8 +27,9 @@ use crate::connector::{BadRow, Gap, Split};
 use crate::error::{Error, Result};
 use crate::lake::{FileRecord, Operation, Totals as FileTotals};
 
-/// The format this version writes; it opens no other.
-pub(super) const FORMAT: u32 = 1;
+/// The format this version writes; it opens no other. In the first one a view's keys stood in the order of its
+/// definition, and no run was a file.
+pub(super) const FORMAT: u32 = 2;
 
 /// What a relation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

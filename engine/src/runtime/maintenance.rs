@@ -49,7 +49,15 @@ impl Engine {
             let _one = self.shared.keeper.work();
             let table = work.table(&target)?;
             let own = self.own_snapshots(relation)?;
-            let snapshot = choose(&table, &own, at)?;
+            // A snapshot that was rolled back to is older than others, and what there is now all the same.
+            let version = self.shared.store.version();
+            let now = version
+                .lake(relation)
+                .filter(|own| matches!(at, AsOf::Time(us) if own.committed_at_us <= *us));
+            let snapshot = match now.and(table.current) {
+                Some(current) => current,
+                None => choose(&table, &own, at)?,
+            };
             let files = Arc::new(work.lake.files(&table.name, snapshot)?);
             self.shared.keeper.pin(&files);
             let epoch = own.iter().find(|s| s.snapshot == snapshot).map_or(0, |s| s.epoch);
