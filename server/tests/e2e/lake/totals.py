@@ -132,7 +132,7 @@ def spark():
     sessions = {}
 
     def session(db):
-        # A session has one catalog.
+        # A process has one set of settings at a time.
         if db not in sessions:
             for other in sessions.values():
                 other.stop()
@@ -153,7 +153,8 @@ def spark():
             for key, value in settings.items():
                 builder = builder.config(key, value)
             sessions[db] = builder.getOrCreate()
-        return sessions[db]
+        # A session's connection to the catalog goes on seeing what it saw first.
+        return sessions[db].newSession()
 
     def read(snapshot):
         source = f"siltstone.{snapshot.table} VERSION AS OF {snapshot.number}"
