@@ -75,7 +75,10 @@ fn queries(random: &mut Random) -> Vec<String> {
     let query = |random: &mut Random| {
         let day = format!("TIMESTAMP '2026-04-{:02} 00:00:00'", 1 + random.below(14));
         match random.below(7) {
-            0 => format!("SELECT * FROM by_minute WHERE minute {} {day} ORDER BY 1, 2", random.of(&["<", ">=", "="])),
+            0 => format!(
+                "SELECT * FROM by_minute WHERE minute {} {day} ORDER BY 1, 2",
+                random.of(&["<", ">=", "="])
+            ),
             1 => format!("SELECT * FROM by_minute WHERE k = 'k{}' ORDER BY 1, 2", random.below(9)),
             2 => format!(
                 "SELECT date_trunc('{}', minute) AS m, sum(c), sum(n_sum), min(x_min) FROM by_minute GROUP BY 1 ORDER BY 1",
@@ -83,7 +86,9 @@ fn queries(random: &mut Random) -> Vec<String> {
             ),
             3 => format!("SELECT * FROM by_k_day WHERE day >= {day} ORDER BY 1, 2"),
             4 => "SELECT * FROM by_k, whole ORDER BY 1".to_owned(),
-            5 => format!("SELECT k, count(*), count(x), sum(n), min(x), max(at) FROM facts WHERE at < {day} GROUP BY k ORDER BY k"),
+            5 => format!(
+                "SELECT k, count(*), count(x), sum(n), min(x), max(at) FROM facts WHERE at < {day} GROUP BY k ORDER BY k"
+            ),
             _ => format!("SELECT * FROM facts WHERE n % 97 = {} ORDER BY 1, 2, 3, 4", random.below(97)),
         }
     };
@@ -138,7 +143,10 @@ fn answers_stay_the_same_whatever_is_pressed_merged_expired_or_opened_again() {
             steps.push(step);
         }
         for ((before, after), query) in before.iter().zip(answers(&db, &queries)).zip(&queries) {
-            assert!(*before == after, "seed {seed}, schedule {schedule}: {steps:?}: {query}\n{before}\n{after}");
+            assert!(
+                *before == after,
+                "seed {seed}, schedule {schedule}: {steps:?}: {query}\n{before}\n{after}"
+            );
         }
         let count = db.query("SELECT c, (SELECT count(*) FROM facts) AS f FROM whole").expect("counted");
         let count = pretty_format_batches(&count).expect("prints").to_string();
