@@ -24,6 +24,7 @@ mod sqlite;
 
 mod config;
 mod read;
+mod sample;
 mod write;
 
 mod commit;

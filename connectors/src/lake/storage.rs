@@ -16,7 +16,8 @@ use super::disk;
 use super::input::Input;
 use super::object::Objects;
 
-const BUFFER_BYTES: usize = 1 << 18;
+/// Less than most pages have, which then are not copied once more.
+const BUFFER_BYTES: usize = 1 << 15;
 
 /// Files that are made durable at once.
 const SYNCS_MAX: usize = 8;

@@ -1,18 +1,17 @@
-//! A data file being written: Parquet that old and vectorised readers take (version 1.0 pages, no delta encodings).
+//! A data file being written, as Parquet that vectorised readers take: version 1.0 pages, and of the newer
+//! encodings only the one of steps between whole numbers.
 //!
 //! Pages end at multiples of [`PAGE_ROWS`] rows in all columns, so that a reader that skips rows skips the same
 //! pages in each.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, SortField};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
@@ -20,6 +19,7 @@ use siltstone_engine::error::{Error, Result};
 use siltstone_engine::lake::{FileWriter, TableSpec, fault};
 
 use super::cause::Cause;
+use super::sample::Shape;
 use super::storage::{Output, Storage};
 
 const PAGE_ROWS: usize = 8192;
@@ -35,14 +35,8 @@ const PAGE_BYTES_MAX: usize = 4 << 20;
 /// Rows that are waited for before the encodings are chosen.
 const SAMPLE_ROWS: usize = 1 << 15;
 
-/// Of them, those whose values are counted.
-const COUNTED_ROWS: usize = 1 << 12;
-
 /// A file that never gets larger than a sample has no bloom filters.
 const BLOOM_ROWS_MIN: usize = SAMPLE_ROWS;
-
-/// A dictionary is left out where more than this part of the values that were counted differ.
-const DISTINCT_PART_MAX: f64 = 0.7;
 
 /// Writes one Parquet file.
 pub(super) struct ParquetWriter {
@@ -129,8 +123,15 @@ impl ParquetWriter {
         let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
         for (i, field) in self.schema.fields().iter().enumerate() {
             let path = ColumnPath::from(field.name().clone());
-            if differ(sample, i)? {
+            let shape = Shape::of(sample, i)?;
+            if shape.is_distinct {
                 builder = builder.set_column_dictionary_enabled(path.clone(), false);
+            }
+            if shape.is_creeping {
+                builder = builder.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+            }
+            if shape.is_scattered && !self.sort.contains(&i) {
+                builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             }
             if rows >= BLOOM_ROWS_MIN && self.bloom.contains(&i) {
                 builder = builder.set_column_bloom_filter_enabled(path, true);
@@ -138,18 +139,6 @@ impl ParquetWriter {
         }
         Ok(builder.build())
     }
-}
-
-/// Whether most values of a column differ, among the first rows.
-fn differ(sample: &[RecordBatch], column: usize) -> Result<bool> {
-    let Some(first) = sample.first() else { return Ok(false) };
-    let values = first.column(column);
-    let values = values.slice(0, values.len().min(COUNTED_ROWS));
-    let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
-    let rows = converter.convert_columns(std::slice::from_ref(&values))?;
-    let valid = values.len() - values.null_count();
-    let distinct = rows.iter().collect::<HashSet<_>>().len() - usize::from(values.null_count() > 0);
-    Ok(distinct as f64 > valid as f64 * DISTINCT_PART_MAX)
 }
 
 /// Writes a batch in pieces that end where pages do; `before`: rows that the file has.

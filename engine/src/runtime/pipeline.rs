@@ -435,16 +435,25 @@ impl Committer {
             return Ok(());
         }
         let mut change = Change { closes_epoch: true, ..Change::default() };
-        change.add_runs = press(store, &self.spec.graph, open.groups, self.spec.workers)?;
-        if let Some(kept) = open.kept {
-            change.add_runs.extend(kept.finish(0)?);
-        }
         let path = |run: &RunRecord| Some(run.file.as_ref()?.file.path.clone());
         closed.filed = open.filed.iter().filter_map(path).collect();
-        if let Some(own) = open.filed.first().and_then(|run| run.file.as_ref()) {
-            let synced = store.lake().and_then(|lake| lake.sync(&own.location, &closed.filed));
-            self.lost_files = synced.is_err();
-            synced?;
+        let location = open.filed.first().and_then(|run| Some(&run.file.as_ref()?.location));
+        // A disk takes its time to make files durable and leaves the cores to the other.
+        let lost = AtomicBool::new(false);
+        let sync = |location| {
+            let synced = store.lake().and_then(|lake| lake.sync(location, &closed.filed));
+            lost.store(synced.is_err(), Ordering::Release);
+            synced
+        };
+        let press = || press(store, &self.spec.graph, open.groups, self.spec.workers);
+        let pressed = match location {
+            Some(location) => clock::beside(|| sync(location), press).map(|(_, runs)| runs),
+            None => press(),
+        };
+        self.lost_files = lost.into_inner();
+        change.add_runs = pressed?;
+        if let Some(kept) = open.kept {
+            change.add_runs.extend(kept.finish(0)?);
         }
         change.add_runs.extend(open.filed);
         closed.bytes = change.add_runs.iter().map(|r| r.bytes).sum();

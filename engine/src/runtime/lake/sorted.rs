@@ -18,16 +18,18 @@ const CHUNK_ROWS: usize = 8192;
 pub struct Sorted<'r> {
     batches: Vec<&'r RecordBatch>,
     /// Batch and row of each.
-    order: Vec<(usize, usize)>,
+    order: Vec<(u32, u32)>,
     /// The partitions, and which of the rows are theirs.
     pub parts: Vec<(Option<i32>, Range<usize>)>,
 }
 
 impl<'r> Sorted<'r> {
     pub fn new(batches: &'r [RecordBatch], target: &Target) -> Result<Self> {
-        let rows = batches.iter().enumerate();
-        let mut order: Vec<(usize, usize)> =
-            rows.flat_map(|(batch, rows)| (0..rows.num_rows()).map(move |row| (batch, row))).collect();
+        let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (batch, rows) in batches.iter().enumerate() {
+            let (batch, rows) = (u32::try_from(batch)?, u32::try_from(rows.num_rows())?);
+            order.extend((0..rows).map(|row| (batch, row)));
+        }
         let batches: Vec<&RecordBatch> = batches.iter().collect();
         let Some(by) = target.spec.partition.filter(|_| !order.is_empty()) else {
             let parts = vec![(None, 0..order.len())];
@@ -53,7 +55,10 @@ impl<'r> Sorted<'r> {
 
     /// Some of the rows, in batches.
     pub fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Result<RecordBatch>> + '_ {
-        self.order[range].chunks(CHUNK_ROWS).map(|chunk| Ok(interleave_record_batch(&self.batches, chunk)?))
+        self.order[range].chunks(CHUNK_ROWS).map(|chunk| {
+            let chunk: Vec<_> = chunk.iter().map(|&(batch, row)| (batch as usize, row as usize)).collect();
+            Ok(interleave_record_batch(&self.batches, &chunk)?)
+        })
     }
 }
 
