@@ -106,8 +106,8 @@ fn attach(
         Some(Command::CreateView(create)) => {
             let catalog = Arc::new(catalog.clone());
             let state = over(environment, over_sources(&catalog)?);
-            let id = |name: &str| catalog.get(name).map(|relation| relation.id());
-            let compiled = compile_view(&state, &create, &id)?;
+            let reads = |name: &str| catalog.get(name).map(|relation| relation.as_read());
+            let compiled = compile_view(&state, &create, &reads)?;
             engine.attach_view(stored.id, compiled.definition.clone())?;
             Ok(Relation::View(ViewRelation { id: stored.id, create, compiled }))
         }

@@ -153,3 +153,34 @@ fn answers_stay_the_same_whatever_is_pressed_merged_expired_or_opened_again() {
         assert!(count.contains(&format!("| {rows} | {rows} |")), "{rows} rows: {count}");
     }
 }
+
+#[test]
+fn a_ladder_keeps_each_view_as_long_as_its_grain_says() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = open(dir.path(), Duration::from_hours(1));
+    let defined = db.execute(
+        "CREATE TABLE facts (at TIMESTAMP) WITH (retain = 'raw 2 days, minute 10 days, day forever');
+        CREATE MATERIALIZED VIEW by_minute AS SELECT date_trunc('minute', at) AS t, count(*) AS c FROM facts GROUP BY 1;
+        CREATE MATERIALIZED VIEW by_week AS SELECT date_trunc('week', at) AS t, count(*) AS c FROM facts GROUP BY 1;
+        CREATE MATERIALIZED VIEW own WITH (retain = '5 days')
+            AS SELECT date_trunc('minute', at) AS t, count(*) AS c FROM facts GROUP BY 1;
+        INSERT INTO facts SELECT to_timestamp(1700000000 + 86400 * i)::timestamp FROM generate_series(1, 30) AS s(i)",
+    );
+    defined.expect("defined");
+    let count = |relation: &str, sum: &str| {
+        let rows = db.query(&format!("SELECT {sum} FROM {relation}")).expect("an answer");
+        pretty_format_batches(&rows).expect("a table").to_string()
+    };
+    let before = count("facts", "count(*)::bigint");
+    db.execute("OPTIMIZE").expect("pressed");
+    assert_eq!(count("by_week", "sum(c)::bigint AS count"), before.replace("count(*)", "count"));
+    let kept: Vec<String> = [("facts", "count(*)"), ("by_minute", "sum(c)"), ("own", "sum(c)")]
+        .map(|(relation, sum)| count(relation, &format!("{sum}::bigint AS n")))
+        .into();
+    for (text, days) in kept.iter().zip([3, 11, 6]) {
+        assert!(text.contains(&format!("| {days} ")), "{text}");
+    }
+    let refused = db
+        .execute("CREATE MATERIALIZED VIEW w WITH (retain = 'day 1 day') AS SELECT count(*) AS c FROM facts");
+    assert_eq!(refused.map(drop).expect_err("a ladder of a view").sqlstate(), "22023");
+}

@@ -115,7 +115,11 @@ fn options(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, found
 
 /// Spans count, not how they are written.
 fn retain(old: Option<&Retain>, new: Option<&Retain>, found: &mut Vec<String>) {
-    if old.map(|r| r.span) != new.map(|r| r.span) {
+    let is_same = match (old, new) {
+        (Some(old), Some(new)) => old.is_same(new),
+        (old, new) => old.is_none() && new.is_none(),
+    };
+    if !is_same {
         let text = |retain: Option<&Retain>| retain.map(|r| format!("'{}'", r.text()));
         changed("option retain", text(old), text(new), found);
     }

@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use siltstone_engine::connector::SourceDefinition;
 
 use crate::parse::{CreateSource, CreateView};
-use crate::plan::CompiledView;
+use crate::plan::{CompiledView, Reads};
 
 /// What a name in schema `public` stands for.
 #[derive(Clone, Debug)]
@@ -41,6 +41,11 @@ impl Relation {
             Self::Source(source) => &source.create.name,
             Self::View(view) => &view.create.name,
         }
+    }
+
+    /// What a view over it needs to know.
+    pub fn as_read(&self) -> Reads<'_> {
+        Reads { id: self.id(), retain: self.source().and_then(|source| source.create.retain.as_ref()) }
     }
 
     /// `SOURCE`, `TABLE` or `MATERIALIZED VIEW`.

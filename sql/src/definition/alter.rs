@@ -136,11 +136,11 @@ fn check_unused(catalog: &Catalog, source: &SourceRelation, place: usize) -> Res
 fn recompiled(database: &Database, catalog: Catalog, source: &SourceRelation) -> Result<Catalog> {
     let over_new = Arc::new(catalog.clone());
     let state = over(database.environment(), over_sources(&over_new)?);
-    let id = |name: &str| over_new.get(name).map(|relation| relation.id());
+    let reads = |name: &str| over_new.get(name).map(|relation| relation.as_read());
     let mut changed = catalog;
     for name in over_new.views_of(source.id) {
         let Some(view) = over_new.get(&name).and_then(|relation| relation.view()) else { continue };
-        let compiled = compile_view(&state, &view.create, &id)
+        let compiled = compile_view(&state, &view.create, &reads)
             .map_err(|e| means_else(&name).with_detail(e.message()))?;
         if !compiled.is_same(&view.compiled) {
             return Err(means_else(&name));

@@ -67,8 +67,8 @@ pub fn create_view(database: &Database, create: &CreateView, existing: Existing)
         return taken(stored, create.if_not_exists, existing, differences);
     }
     let state = over(database.environment(), over_sources(&catalog)?);
-    let id = |name: &str| catalog.get(name).map(|relation| relation.id());
-    let compiled = compile_view(&state, create, &id).map_err(|error| catalog.named(error))?;
+    let reads = |name: &str| catalog.get(name).map(|relation| relation.as_read());
+    let compiled = compile_view(&state, create, &reads).map_err(|error| catalog.named(error))?;
     let created = database.engine().create_view(&create.canonical(), compiled.definition.clone())?;
     let source = compiled.source.clone();
     database.replace_catalog(catalog.with(Relation::View(ViewRelation {

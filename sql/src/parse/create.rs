@@ -86,7 +86,8 @@ fn source(parser: &mut Parser<'_>, keeps_rows: bool) -> Result<Command, Failed> 
             None if keeps_rows && says_retain && create.options.is_empty() => {}
             None => return Err(no_connector(&create).into()),
         }
-        if !keeps_rows && says_retain {
+        let is_for_rows = |retain: &Retain| retain.own().is_some() || !retain.has_ladder();
+        if !keeps_rows && create.retain.as_ref().is_some_and(is_for_rows) {
             return Err(keeps_none(&create, "retain").into());
         }
     } else if !keeps_rows {
@@ -253,6 +254,12 @@ fn view(parser: &mut Parser<'_>) -> Result<Command, Failed> {
         false => BTreeMap::new(),
     };
     let retain = Retain::take(&mut options)?;
+    if retain.as_ref().is_some_and(Retain::has_ladder) {
+        let message = "a materialized view has no ladder of spans";
+        return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message)
+            .with_hint("give the view its own span, or the table or source that it reads the ladder")
+            .into());
+    }
     if let Some(option) = options.keys().next() {
         let message = format!("a materialized view has no option \"{option}\"");
         return Err(Error::new(sqlstate::INVALID_PARAMETER_VALUE, message)

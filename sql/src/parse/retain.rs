@@ -1,7 +1,9 @@
 //! `retain`: how long the rows of a table or the groups of a view are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use siltstone_engine::rollup::Granularity;
 
 use super::name::literal;
 use crate::error::{Error, Result, sqlstate};
@@ -18,35 +20,78 @@ const DAY: u64 = 24 * 60 * MINUTE;
 /// The longest: about the years that times reach back.
 const DAYS_MAX: u64 = 365 * 200_000;
 
-/// A time span, and how it was written.
+/// The step of a ladder that is for the rows themselves.
+const RAW: &str = "raw";
+
+/// What is kept how long, and how it was written.
 #[derive(Clone, Debug)]
 pub struct Retain {
     text: String,
-    pub span: Duration,
+    own: Option<Duration>,
+    /// Of views over the relation, by their granularity.
+    ladder: Vec<(Granularity, Option<Duration>)>,
 }
 
 impl Retain {
-    /// Takes the option out of those of a definition; `'forever'` is as good as none.
+    /// Takes the option out of those of a definition.
     pub fn take(options: &mut BTreeMap<String, String>) -> Result<Option<Self>> {
-        options.remove(RETAIN).map_or(Ok(None), |text| Self::parse(&text))
+        options.remove(RETAIN).map(|text| Self::parse(&text)).transpose()
     }
 
-    /// Numbers with units: `7 days`, `1 month 12 hours`. A month has 30 days, a year 365.
-    fn parse(text: &str) -> Result<Option<Self>> {
+    /// A span, such as `7 days` or `1 month 12 hours` or `forever`; or a ladder of them, such as
+    /// `raw 7 days, minute 90 days, day forever`. A month has 30 days, a year 365.
+    fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
-        if text.eq_ignore_ascii_case(FOREVER) {
-            return Ok(None);
+        let mut retain = Self { text: text.to_owned(), own: None, ladder: Vec::new() };
+        if let Some(own) = span(text) {
+            retain.own = own;
+            return Ok(retain);
         }
-        match seconds(text) {
-            Some(whole) if whole > 0 && whole <= DAYS_MAX * DAY => {
-                Ok(Some(Self { text: text.to_owned(), span: Duration::from_secs(whole) }))
+        let refused = |what: String, hint: &str| {
+            Error::new(sqlstate::INVALID_PARAMETER_VALUE, format!("option \"{RETAIN}\" {what}"))
+                .with_hint(hint)
+        };
+        let mut seen = BTreeSet::new();
+        for step in text.split(',') {
+            let (name, rest) = step.trim().split_once(char::is_whitespace).unwrap_or((step.trim(), ""));
+            let name = name.to_ascii_lowercase();
+            let granularity = Granularity::by_name(&name);
+            let Some(span) = span(rest.trim()).filter(|_| name == RAW || granularity.is_some()) else {
+                let hint = "write it as '7 days', '12 hours', '1 month' or 'forever', or as a ladder: 'raw 7 \
+                            days, minute 90 days, hour 2 years, day forever'";
+                return Err(refused(format!("takes a time span, not '{text}'"), hint));
+            };
+            match granularity {
+                Some(granularity) => retain.ladder.push((granularity, span)),
+                None => retain.own = span,
             }
-            _ => Err(Error::new(
-                sqlstate::INVALID_PARAMETER_VALUE,
-                format!("option \"{RETAIN}\" takes a time span, not '{text}'"),
-            )
-            .with_hint("write it as '7 days', '12 hours' or '1 month'; 'forever' keeps everything")),
+            if !seen.insert(name.clone()) {
+                return Err(refused(format!("has two steps for {name}"), "leave one of them out"));
+            }
         }
+        Ok(retain)
+    }
+
+    /// How long the relation's own rows or groups are kept; `None` for ever.
+    pub fn own(&self) -> Option<Duration> {
+        self.own
+    }
+
+    /// How long groups of views of that granularity are kept, where those do not say: as the coarsest step does
+    /// whose buckets are made of theirs or are theirs; `None` for ever.
+    pub fn of_views(&self, granularity: Granularity) -> Option<Duration> {
+        let made = self.ladder.iter().filter(|(step, _)| step.nests_in(granularity));
+        made.max_by(|(a, _), (b, _)| b.per_year().total_cmp(&a.per_year()))?.1
+    }
+
+    /// Whether it says something of views.
+    pub fn has_ladder(&self) -> bool {
+        !self.ladder.is_empty()
+    }
+
+    /// Whether both keep the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.own, &self.ladder) == (other.own, &other.ladder)
     }
 
     /// As an option in a canonical text.
@@ -58,6 +103,15 @@ impl Retain {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// A span, `Some(None)` if it has no end.
+fn span(text: &str) -> Option<Option<Duration>> {
+    if text.eq_ignore_ascii_case(FOREVER) {
+        return Some(None);
+    }
+    let whole = seconds(text).filter(|&whole| whole > 0 && whole <= DAYS_MAX * DAY)?;
+    Some(Some(Duration::from_secs(whole)))
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -95,13 +149,33 @@ mod tests {
     #[test]
     fn spans_are_numbers_with_units() {
         for (text, days) in [("7 days", 7), ("1 month", 30), ("2y", 730), ("1 week 48 hours", 9)] {
-            let retain = Retain::parse(text).expect("a span").expect("an end");
-            assert_eq!(retain.span, Duration::from_secs(days * DAY), "{text}");
+            let retain = Retain::parse(text).expect("a span");
+            assert_eq!(retain.own(), Some(Duration::from_secs(days * DAY)), "{text}");
         }
-        assert!(Retain::parse("Forever").expect("a word").is_none());
-        for text in ["", "7", "days", "0 days", "-1 day", "1 fortnight", "999999999999 years", "1.5 days"] {
+        assert!(Retain::parse("Forever").expect("a word").own().is_none());
+        let refused = ["", "7", "days", "0 days", "-1 day", "1 fortnight", "999999999999 years", "1.5 days"];
+        for text in refused.into_iter().chain(["raw", "day 1 day, day 2 days", "raw 1 day,", "eon 1 day"]) {
             let error = Retain::parse(text).expect_err("no span");
             assert_eq!(error.sqlstate(), "22023", "{text}");
         }
+    }
+
+    #[test]
+    fn a_ladder_has_a_step_for_each_granularity() {
+        let ladder = "raw 7 days, minute 90 days, hour 2 years, day forever";
+        let retain = Retain::parse(ladder).expect("a ladder");
+        let days = |days| Some(Duration::from_secs(days * DAY));
+        assert_eq!(retain.own(), days(7));
+        let kept = [
+            (Granularity::Second, None),
+            (Granularity::Minute, days(90)),
+            (Granularity::Hour, days(730)),
+            (Granularity::Day, None),
+            (Granularity::Month, None),
+        ];
+        for (granularity, span) in kept {
+            assert_eq!(retain.of_views(granularity), span, "{}", granularity.name());
+        }
+        assert!(retain.is_same(&Retain::parse(&ladder.to_uppercase()).expect("a ladder")));
     }
 }

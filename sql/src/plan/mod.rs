@@ -17,4 +17,4 @@ pub use graph::operators;
 pub use heading::{headings, told_apart};
 pub use moment::{constants, moment, moment_of};
 pub use source::compile_source;
-pub use view::{CompiledView, compile_view};
+pub use view::{CompiledView, Reads, compile_view};

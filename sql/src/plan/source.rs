@@ -16,7 +16,7 @@ use super::expression::{check_deterministic, compile};
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
 use crate::nearest::nearest;
-use crate::parse::{CreateSource, PartitionBy};
+use crate::parse::{CreateSource, PartitionBy, Retain};
 
 /// Compiles a source or table. Its options are checked against the connector's list, not yet tried.
 pub fn compile_source(
@@ -49,7 +49,8 @@ pub fn compile_source(
         .collect::<Result<Vec<_>>>()?;
     check_watermark(state, create)?;
     let partition = partition(create)?;
-    if create.retain.is_some() && create.keeps_rows && partition.is_none() {
+    let retain = create.retain.as_ref().and_then(Retain::own);
+    if retain.is_some() && partition.is_none() {
         let message = format!("table \"{}\" has a retain, but no time to count it by", create.name);
         return Err(Error::new(sqlstate::INVALID_DEFINITION, message)
             .with_hint("add a column of type timestamp or date, or PARTITION BY (day(column))"));
@@ -61,7 +62,7 @@ pub fn compile_source(
         options: create.options.clone(),
         keeps_rows: create.keeps_rows,
         partition,
-        retain: create.retain.as_ref().map(|retain| retain.span),
+        retain,
     })
 }
 

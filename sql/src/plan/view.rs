@@ -24,7 +24,7 @@ use super::heading::headings;
 use super::shape::{Input, Shape};
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
-use crate::parse::CreateView;
+use crate::parse::{CreateView, Retain};
 
 /// Keys and aggregates a view may have.
 const COLUMNS_MAX: usize = 1_000;
@@ -76,11 +76,17 @@ struct Rollup {
     places: Vec<usize>,
 }
 
-/// Compiles a view. `state`'s catalog holds the sources and tables; `source_id` knows their ids.
-pub fn compile_view(
+/// What a view needs to know of the source or table that it reads.
+pub struct Reads<'c> {
+    pub id: u32,
+    pub retain: Option<&'c Retain>,
+}
+
+/// Compiles a view. `state`'s catalog holds the sources and tables; `find` knows more of them.
+pub fn compile_view<'c>(
     state: &SessionState,
     create: &CreateView,
-    source_id: &dyn Fn(&str) -> Option<u32>,
+    find: &dyn Fn(&str) -> Option<Reads<'c>>,
 ) -> Result<CompiledView> {
     let query = PlannerStatement::Statement(Box::new(SqlStatement::Query(create.query.clone())));
     let plan = state
@@ -92,10 +98,10 @@ pub fn compile_view(
     let names = column_names(create, &plan)?;
     let shape = Shape::of(plan)?;
     let source = shape.input.scan.table_name.table().to_owned();
-    let id = source_id(&source).ok_or_else(|| {
+    let reads = find(&source).ok_or_else(|| {
         Error::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{source}\" does not exist"))
     })?;
-    let rollup = rollup(state, create, id, &shape)?;
+    let rollup = rollup(state, create, &reads, &shape)?;
     let plan = assemble(&rollup, &shape, &names).map_err(|e| from_datafusion(&e))?;
     let definition = rollup.definition;
     let schema = Arc::new(plan.schema().as_arrow().clone());
@@ -134,7 +140,7 @@ fn column_names(create: &CreateView, plan: &LogicalPlan) -> Result<Vec<String>> 
     }
 }
 
-fn rollup(state: &SessionState, create: &CreateView, source: u32, shape: &Shape) -> Result<Rollup> {
+fn rollup(state: &SessionState, create: &CreateView, reads: &Reads<'_>, shape: &Shape) -> Result<Rollup> {
     let Shape { aggregate, input, .. } = shape;
     if aggregate.group_expr.len() + aggregate.aggr_expr.len() > COLUMNS_MAX {
         return Err(Error::new(
@@ -156,8 +162,12 @@ fn rollup(state: &SessionState, create: &CreateView, source: u32, shape: &Shape)
         Ok(Key { name: names.of(nth), bucket: bucket(&plain, schema), expression: expression(expr)? })
     });
     let (keys, places) = time_first(keys.collect::<Result<Vec<_>>>()?);
-    let retain = create.retain.as_ref().map(|retain| retain.span);
-    if retain.is_some() && keys.first().is_none_or(|key| key.bucket.is_none()) {
+    let granularity = keys.first().and_then(|key| key.bucket).map(|bucket| bucket.granularity);
+    let retain = match &create.retain {
+        Some(own) => own.own(),
+        None => granularity.and_then(|granularity| reads.retain?.of_views(granularity)),
+    };
+    if retain.is_some() && granularity.is_none() {
         let message =
             format!("materialized view \"{}\" has a retain, but no key that is a time", create.name);
         return Err(Error::new(sqlstate::INVALID_DEFINITION, message)
@@ -174,7 +184,7 @@ fn rollup(state: &SessionState, create: &CreateView, source: u32, shape: &Shape)
         .collect::<Result<Vec<_>>>()?;
     let filter = input.filter.as_ref().map(|e| condition(state, e, input)).transpose()?;
     let name = create.name.clone();
-    let definition = ViewDefinition { name, source, filter, keys, aggregates, retain };
+    let definition = ViewDefinition { name, source: reads.id, filter, keys, aggregates, retain };
     Ok(Rollup { definition, places })
 }
 
