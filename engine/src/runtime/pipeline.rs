@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lsm::{Change, ErrorRow, GapRecord, RunRecord, RunWriter, SplitRecord, Store};
 use crate::rollup::GroupTable;
 
-use super::press::press;
+use super::press::press_beside_sync;
 pub use spec::{Closed, Observer, PipelineSpec};
 
 /// Emissions on their way from the workers of a pipeline to its committer.
@@ -438,19 +438,10 @@ impl Committer {
         let path = |run: &RunRecord| Some(run.file.as_ref()?.file.path.clone());
         closed.filed = open.filed.iter().filter_map(path).collect();
         let location = open.filed.first().and_then(|run| Some(&run.file.as_ref()?.location));
-        // A disk takes its time to make files durable and leaves the cores to the other.
-        let lost = AtomicBool::new(false);
-        let sync = |location| {
-            let synced = store.lake().and_then(|lake| lake.sync(location, &closed.filed));
-            lost.store(synced.is_err(), Ordering::Release);
-            synced
-        };
-        let press = || press(store, &self.spec.graph, open.groups, self.spec.workers);
-        let pressed = match location {
-            Some(location) => clock::beside(|| sync(location), press).map(|(_, runs)| runs),
-            None => press(),
-        };
-        self.lost_files = lost.into_inner();
+        let files = location.map(|location| (location.as_str(), closed.filed.as_slice()));
+        let (pressed, lost) =
+            press_beside_sync(store, &self.spec.graph, open.groups, self.spec.workers, files);
+        self.lost_files = lost;
         change.add_runs = pressed?;
         if let Some(kept) = open.kept {
             change.add_runs.extend(kept.finish(0)?);

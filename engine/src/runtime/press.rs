@@ -6,6 +6,7 @@ mod writing;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam::channel::{Sender, bounded};
@@ -27,9 +28,30 @@ const STRETCHES_WAITING_MAX: usize = 8;
 /// Tables of the same view, by its place in the graph's list.
 type Tables = BTreeMap<usize, Vec<GroupTable>>;
 
+/// Presses as [`press`] does while the epoch's files in the lake, if there are any, are made durable: a disk takes
+/// its time for that and leaves the cores to the other. The second answer is whether files were lost.
+pub fn press_beside_sync(
+    store: &Store,
+    graph: &GraphSpec,
+    groups: BTreeMap<u32, Vec<GroupTable>>,
+    threads: usize,
+    files: Option<(&str, &[String])>,
+) -> (Result<Vec<RunRecord>>, bool) {
+    let press = || press(store, graph, groups, threads);
+    let Some((location, paths)) = files else { return (press(), false) };
+    let lost = AtomicBool::new(false);
+    let sync = || {
+        let synced = store.lake().and_then(|lake| lake.sync(location, paths));
+        lost.store(synced.is_err(), Ordering::Release);
+        synced
+    };
+    let pressed = clock::beside(sync, press).map(|((), runs)| runs);
+    (pressed, lost.into_inner())
+}
+
 /// Presses the tables of the views that saw events, given by their ids. The runs are part of the store once
 /// their records are committed.
-pub fn press(
+fn press(
     store: &Store,
     graph: &GraphSpec,
     groups: BTreeMap<u32, Vec<GroupTable>>,
