@@ -27,6 +27,8 @@ mod setting;
 
 mod table;
 
+mod route;
+
 mod planned;
 
 mod database;

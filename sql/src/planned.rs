@@ -21,6 +21,7 @@ use siltstone_engine::runtime::Snapshot;
 
 use crate::catalog::Catalog;
 use crate::outcome::Notice;
+use crate::route::Sizes;
 use crate::table::RelationTable;
 
 /// Plans that are kept.
@@ -82,6 +83,8 @@ pub struct Planned {
     pub schema: SchemaRef,
     pub config: SessionConfig,
     pub scans: Scans,
+    /// Of what its routes were chosen by.
+    pub sizes: Sizes,
     bound: Mutex<VecDeque<Bound>>,
 }
 
@@ -154,12 +157,12 @@ impl Scans {
 impl Planned {
     pub fn new(
         catalog: Arc<Catalog>,
-        (plan, scans): (LogicalPlan, Scans),
+        (plan, scans, sizes): (LogicalPlan, Scans, Sizes),
         is_kept: bool,
         (types, schema): (Vec<DataType>, SchemaRef),
         config: SessionConfig,
     ) -> Self {
-        Self { catalog, plan, is_kept, types, schema, config, scans, bound: Mutex::default() }
+        Self { catalog, plan, is_kept, types, schema, config, scans, sizes, bound: Mutex::default() }
     }
 
     /// The physical plan that was kept for these values; its state must be reset before it runs.

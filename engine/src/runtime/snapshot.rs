@@ -1,6 +1,7 @@
 //! Reading: one epoch, pinned for as long as the snapshot lives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -108,14 +109,26 @@ impl Snapshot {
         view.layout.finish(&table.take()?, projection)
     }
 
-    /// The kept rows of a table, in parts that may be read in parallel.
-    pub fn row_parts(&self, table: u32) -> Result<Vec<RowPart>> {
-        if !self.tables.contains_key(&table) {
-            return Err(Error::new(Kind::NotFound, format!("there is no table {table}")));
-        }
+    /// The kept rows of a table, in parts that may be read in parallel. Files of partitions outside of `times`, in
+    /// microseconds since 1970, are left out.
+    pub fn row_parts(&self, table: u32, times: RangeInclusive<i64>) -> Result<Vec<RowPart>> {
+        let definition = self.tables.get(&table).map(|(_, definition)| definition);
+        let definition =
+            definition.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table {table}")))?;
+        let is_wanted = |run: &&Arc<Run>| {
+            let file = run.record.file.as_ref();
+            match (definition.partition, file.and_then(|own| own.file.partition)) {
+                (Some(by), Some(partition)) => {
+                    let (first, last) =
+                        (by.transform.of_micros(*times.start()), by.transform.of_micros(*times.end()));
+                    (first..=last).contains(&partition)
+                }
+                _ => true,
+            }
+        };
         let part =
             |run: &Arc<Run>| RowPart { rows: run.record.rows, bytes: run.record.bytes, run: run.clone() };
-        Ok(self.version.runs(table).iter().map(part).collect())
+        Ok(self.version.runs(table).iter().filter(is_wanted).map(part).collect())
     }
 
     /// The rows of a part, with the table's columns that `projection` names.

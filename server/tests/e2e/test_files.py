@@ -83,7 +83,7 @@ def test_questions_over_a_kept_table(table, oracle):
 
 
 def test_a_source_keeps_no_rows(rollups):
-    done = rollups.sql("SELECT count(*) FROM events", check=False)
+    done = rollups.sql("SELECT auction_id FROM events LIMIT 1", check=False)
     assert done.returncode != 0
     assert "events" in done.stderr
 

@@ -190,6 +190,10 @@ fn rewritten(command: Command, text: &str) -> Result<Command> {
                 verbose,
             })
         }
+        Command::Explain(Explain::Route(query)) => {
+            let text = query.to_string();
+            Command::Explain(Explain::Route(compatibility::rewrite(query, &text)?))
+        }
         Command::Insert(mut insert) => {
             let text = insert.query.to_string();
             insert.query = compatibility::rewrite(insert.query, &text)?;

@@ -19,7 +19,13 @@ pub struct Insert {
 /// `EXPLAIN`.
 #[derive(Clone, Debug)]
 pub enum Explain {
-    Query { query: Box<Query>, analyze: bool, verbose: bool },
+    Query {
+        query: Box<Query>,
+        analyze: bool,
+        verbose: bool,
+    },
+    /// What may answer a query.
+    Route(Box<Query>),
     View(ObjectName),
 }
 
@@ -85,6 +91,12 @@ pub(super) fn explain(parser: &mut Parser<'_>) -> Result<Explain, Failed> {
         && matches!(&parser.peek_nth_token_ref(1).token, Token::Word(w) if w.keyword != Keyword::SELECT)
     {
         return Err(refuse("EXPLAIN (options)").with_hint("write EXPLAIN [ANALYZE] [VERBOSE] query").into());
+    }
+    let next = &parser.peek_nth_token_ref(1).token;
+    let asks = matches!(next, Token::LParen)
+        || matches!(next, Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH));
+    if asks && accept(parser, "ROUTE") {
+        return Ok(Explain::Route(query(parser)?));
     }
     let analyze = accept(parser, "ANALYZE");
     let verbose = accept(parser, "VERBOSE");

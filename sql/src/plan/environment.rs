@@ -11,6 +11,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 use super::arithmetic::CheckArithmetic;
+use super::short_time::ShortTimes;
 use super::wide_sum::wide_sum;
 use super::zero::PositiveZero;
 use crate::data_type::{Planner, UTC};
@@ -53,6 +54,7 @@ pub fn environment(runtime: Arc<RuntimeEnv>, workers: usize) -> Result<SessionSt
     let mut state = with_functions(state)?;
     let zero = Arc::new(PositiveZero::new());
     state.register_udaf(wide_sum()).map_err(|e| from_datafusion(&e))?;
+    state.register_function_rewrite(Arc::new(ShortTimes)).map_err(|e| from_datafusion(&e))?;
     state.register_function_rewrite(Arc::new(CheckArithmetic::new())).map_err(|e| from_datafusion(&e))?;
     state.register_function_rewrite(zero.clone()).map_err(|e| from_datafusion(&e))?;
     state.add_analyzer_rule(zero);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use siltstone_engine::connector::Expression;
@@ -78,11 +78,25 @@ pub fn compile(
     let expr = if found == target { plain } else { cast(plain, target.clone()) };
     let expression =
         create_physical_expr(&expr, schema, state.execution_props()).map_err(|e| from_datafusion(&e))?;
-    let column = expression.downcast_ref::<Column>().map(Column::index);
-    let mut columns: Vec<usize> = collect_columns(&expression).iter().map(Column::index).collect();
+    let column = expression.downcast_ref::<PhysicalColumn>().map(PhysicalColumn::index);
+    let mut columns: Vec<usize> = collect_columns(&expression).iter().map(PhysicalColumn::index).collect();
     columns.sort_unstable();
     let identity = format!("{expr:?}");
     Ok(Arc::new(Compiled { expression, data_type: target, column, columns, identity }))
+}
+
+/// The expression over plain columns, its types, functions and constants resolved: two that mean the same are
+/// alike then, as far as simplifying makes them so.
+pub fn normal(state: &SessionState, expr: Expr, schema: &Arc<DFSchema>) -> datafusion::common::Result<Expr> {
+    let plain = plan(state, expr, schema)?.transform_up(|part| {
+        Ok(match part {
+            Expr::Column(Column { relation: Some(_), name, .. }) => {
+                Transformed::yes(Expr::Column(Column::new_unqualified(name)))
+            }
+            other => Transformed::no(other),
+        })
+    });
+    Ok(plain?.data)
 }
 
 /// Resolves types, functions and constants.
@@ -91,6 +105,7 @@ fn plan(state: &SessionState, expr: Expr, schema: &Arc<DFSchema>) -> datafusion:
     let context = SimplifyContext::builder()
         .with_schema(Arc::clone(schema))
         .with_config_options(Arc::clone(options))
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
     let mut expr = simplifier.coerce(expr, schema)?;

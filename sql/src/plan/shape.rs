@@ -52,7 +52,9 @@ impl Shape {
 }
 
 impl Input {
-    fn of(plan: &LogicalPlan) -> Result<Self> {
+    /// # Errors
+    /// If there is something else below than projections and filters of one table.
+    pub fn of(plan: &LogicalPlan) -> Result<Self> {
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let columns = scan.projected_schema.columns();

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema, DataFusionError, TableReference, internal_err};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
+use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast, when};
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -19,8 +20,9 @@ use siltstone_engine::aggregate::Function;
 use siltstone_engine::connector::Expression;
 use siltstone_engine::rollup::{AggregateCall, Key, ViewDefinition};
 
-use super::expression::{bucket, check_deterministic, compile};
+use super::expression::{bucket, check_deterministic, compile, normal};
 use super::heading::headings;
+use super::offer::{Offer, OfferedCall, OfferedKey};
 use super::shape::{Input, Shape};
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
@@ -38,6 +40,8 @@ pub struct CompiledView {
     /// The view's rows, over one scan that stands for the rollup.
     pub plan: LogicalPlan,
     pub schema: SchemaRef,
+    /// What other queries of the source it can answer.
+    pub offer: Arc<Offer>,
 }
 
 impl CompiledView {
@@ -74,6 +78,7 @@ impl CompiledView {
 struct Rollup {
     definition: ViewDefinition,
     places: Vec<usize>,
+    offer: Offer,
 }
 
 /// What a view needs to know of the source or table that it reads.
@@ -103,10 +108,10 @@ pub fn compile_view<'c>(
     })?;
     let rollup = rollup(state, create, &reads, &shape)?;
     let plan = assemble(&rollup, &shape, &names).map_err(|e| from_datafusion(&e))?;
-    let definition = rollup.definition;
+    let (definition, offer) = (rollup.definition, Arc::new(rollup.offer));
     let schema = Arc::new(plan.schema().as_arrow().clone());
     state.optimize(&plan).map_err(|e| from_datafusion(&e))?;
-    Ok(CompiledView { definition, source, plan, schema })
+    Ok(CompiledView { definition, source, plan, schema, offer })
 }
 
 fn check(plan: &LogicalPlan) -> Result<()> {
@@ -184,8 +189,46 @@ fn rollup(state: &SessionState, create: &CreateView, reads: &Reads<'_>, shape: &
         .collect::<Result<Vec<_>>>()?;
     let filter = input.filter.as_ref().map(|e| condition(state, e, input)).transpose()?;
     let name = create.name.clone();
+    let offer = offer(state, shape, &keys, &aggregates, &places).map_err(|e| from_datafusion(&e))?;
     let definition = ViewDefinition { name, source: reads.id, filter, keys, aggregates, retain };
-    Ok(Rollup { definition, places })
+    Ok(Rollup { definition, places, offer })
+}
+
+/// What the rollup keeps, for the router.
+fn offer(
+    state: &SessionState,
+    shape: &Shape,
+    keys: &[Key],
+    aggregates: &[AggregateCall],
+    places: &[usize],
+) -> datafusion::common::Result<Offer> {
+    let (aggregate, input) = (&shape.aggregate, &shape.input);
+    let schema = &input.scan.projected_schema;
+    let normal = |expr: &Expr| {
+        let plain = input.substitute(expr, aggregate.input.schema());
+        normal(state, plain.map_err(|e| DataFusionError::External(Box::new(e)))?, schema)
+    };
+    let mut offered = vec![None; keys.len()];
+    for (expr, &place) in aggregate.group_expr.iter().zip(places) {
+        offered[place] = Some(OfferedKey { expr: normal(expr)?, bucket: keys[place].bucket });
+    }
+    let conditions = match &input.filter {
+        Some(filter) => {
+            let filter = self::normal(state, filter.clone(), schema)?;
+            split_conjunction_owned(filter)
+        }
+        None => Vec::new(),
+    };
+    let calls = aggregate.aggr_expr.iter().zip(aggregates).map(|(expr, call)| {
+        let Expr::AggregateFunction(AggregateFunction { params, .. }) = expr.clone().unalias() else {
+            return internal_err!("an aggregate that is none");
+        };
+        let argument = call.argument.as_ref().and(params.args.first()).map(&normal).transpose()?;
+        let filter = params.filter.as_deref().map(&normal).transpose()?;
+        Ok(OfferedCall { function: call.function, argument, filter })
+    });
+    let calls = calls.collect::<datafusion::common::Result<_>>()?;
+    Ok(Offer { keys: offered.into_iter().flatten().collect(), conditions, calls })
 }
 
 /// The first key that is a time bucket before all others, since groups are kept in the order of their keys and

@@ -39,6 +39,11 @@ pub async fn describe(
             let (_, parameters) = pinned.plan(query, &given()?).await?;
             Ok(Described { parameters, columns: Some(explain::schema()) })
         }
+        Command::Explain(Explain::Route(query)) => {
+            let pinned = Pinned::new(session)?;
+            let (_, parameters) = pinned.plan(query, &given()?).await?;
+            Ok(Described { parameters, columns: Some(explain::route_schema()) })
+        }
         Command::Explain(Explain::View(_)) => {
             Ok(Described { parameters: Vec::new(), columns: Some(explain::schema()) })
         }

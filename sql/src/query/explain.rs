@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringArray;
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
@@ -20,20 +20,54 @@ use crate::outcome::{Outcome, Value};
 use crate::parse::Explain;
 use crate::parse::name::relation;
 use crate::plan::operators;
+use crate::route::Candidate;
 
 /// The one column of an answer.
 pub fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]))
 }
 
+/// The columns of `EXPLAIN ROUTE`.
+pub fn route_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("candidate", DataType::Utf8, false),
+        Field::new("chosen", DataType::Boolean, false),
+        Field::new("rows", DataType::Int64, false),
+        Field::new("bytes", DataType::Int64, false),
+        Field::new("reason", DataType::Utf8, true),
+        Field::new("advice", DataType::Utf8, true),
+    ]))
+}
+
 pub async fn explain(session: &Session, what: &Explain, values: &[Value]) -> Result<Outcome> {
     let lines = match what {
         Explain::View(name) => view(session, &relation(name)?)?,
+        Explain::Route(query) => return route(session, query, values).await,
         Explain::Query { query, analyze, verbose } => {
             self::query(session, query, values, *analyze, *verbose).await?
         }
     };
     let batch = RecordBatch::try_new(schema(), vec![Arc::new(StringArray::from(lines))]);
+    Ok(Outcome::rows(batch.map_err(|e| from_arrow(&e))?, "EXPLAIN"))
+}
+
+/// One row for each view and table that may answer an aggregation of the query.
+async fn route(session: &Session, query: &Query, values: &[Value]) -> Result<Outcome> {
+    let pinned = Pinned::new(session)?;
+    let given = values.iter().map(type_of).collect::<Result<Vec<_>>>()?;
+    let (plan, types) = pinned.plan(query, &given).await?;
+    let plan = parameter::bind(plan, &types, values)?;
+    let found: Vec<Candidate> = pinned.router().candidates(plan)?.1.into_iter().flatten().collect();
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(found.iter().map(|c| &c.name))),
+        Arc::new(found.iter().map(|c| Some(c.is_chosen)).collect::<BooleanArray>()),
+        Arc::new(Int64Array::from_iter_values(found.iter().map(|c| number(c.rows)))),
+        Arc::new(Int64Array::from_iter_values(found.iter().map(|c| number(c.bytes)))),
+        Arc::new(found.iter().map(|c| c.reason.as_deref()).collect::<StringArray>()),
+        Arc::new(found.iter().map(|c| c.advice.as_deref()).collect::<StringArray>()),
+    ];
+    let batch = RecordBatch::try_new(route_schema(), columns);
     Ok(Outcome::rows(batch.map_err(|e| from_arrow(&e))?, "EXPLAIN"))
 }
 
@@ -47,7 +81,7 @@ async fn query(
     let mut pinned = Pinned::new(session)?;
     let given = values.iter().map(type_of).collect::<Result<Vec<_>>>()?;
     let (plan, types) = pinned.plan(query, &given).await?;
-    let plan = parameter::bind(plan, &types, values)?;
+    let plan = pinned.router().route(parameter::bind(plan, &types, values)?)?.0;
     let mut lines = vec![format!("epoch {}", pinned.snapshot.epoch())];
     let physical = pinned.physical(&plan).await?;
     if verbose {

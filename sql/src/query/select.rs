@@ -33,6 +33,7 @@ use crate::failure::{from_arrow, from_datafusion};
 use crate::outcome::{Answer, Outcome, RowStream, Value};
 use crate::plan::{constants, headings, over, told_apart};
 use crate::planned::{Given, Key, Planned, Scans, is_immutable};
+use crate::route::{Router, Sizes};
 use crate::setting::Settings;
 use crate::table::{PastPlanner, pinned};
 
@@ -126,6 +127,11 @@ impl Pinned {
             }
             _ => Err(Error::new(sqlstate::INTERNAL, "a statement with parameters was not planned as one")),
         }
+    }
+
+    /// Finds the views that answer a query's aggregations.
+    pub fn router(&self) -> Router<'_> {
+        Router { state: &self.state, catalog: &self.catalog, snapshot: &self.snapshot }
     }
 
     /// Adds the nearest name to the error about an unknown relation.
@@ -263,7 +269,8 @@ pub async fn planned(
     let (catalog, settings) = (database.catalog(), session.settings());
     let snapshot = database.engine().snapshot();
     let key = Key { text: text.to_owned(), given, zone: settings.zone(), schema: settings.schema() };
-    if let Some(planned) = database.plans().get(&key, &catalog) {
+    let kept = database.plans().get(&key, &catalog);
+    if let Some(planned) = kept.filter(|planned| planned.sizes.hold(&snapshot)) {
         return Ok((planned, Pin::Reading { catalog, snapshot, settings }));
     }
     let pinned = Pinned::at(session, catalog, snapshot, &settings)?;
@@ -281,17 +288,24 @@ impl Pinned {
                 .map(|t| t.as_ref().map(parameter::sql_type).transpose())
                 .collect::<Result<_>>()?,
         };
-        let (plan, types) = self.plan(query, &given).await?;
+        let (mut plan, types) = self.plan(query, &given).await?;
         let resolved = parameter::resolved(plan.clone(), &types)?;
         let schema = self.presented(query, resolved.schema().as_arrow());
+        // With parameters it depends on their values which view answers.
+        let is_open = !types.is_empty() && self.router().concerns(&plan);
+        let same = !is_open && is_immutable(&plan).map_err(|e| from_datafusion(&e))?;
+        let mut sizes = Sizes::default();
+        if types.is_empty() {
+            (plan, sizes) = self.router().route(plan)?;
+        }
         let scans = Scans::of(&plan);
-        let same = scans.are_timeless() && is_immutable(&plan).map_err(|e| from_datafusion(&e))?;
+        let same = same && scans.are_timeless() && sizes.hold(&self.snapshot);
         // What does not optimize with its parameters open is optimized with each of their values.
         let optimized = if same { self.state.optimize(&plan).ok() } else { None };
         let (is_kept, plan) = (optimized.is_some(), optimized.unwrap_or(plan));
         // Without the snapshot, which would keep its runs.
         let config = SessionConfig::from(self.state.config().options().as_ref().clone());
-        Ok(Planned::new(Arc::clone(&self.catalog), (plan, scans), is_kept, (types, schema), config))
+        Ok(Planned::new(Arc::clone(&self.catalog), (plan, scans, sizes), is_kept, (types, schema), config))
     }
 
     fn divide(&mut self, divided: bool) {
@@ -302,10 +316,12 @@ impl Pinned {
 
     /// The physical plan for values of the parameters.
     async fn bind(&self, planned: &Planned, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = planned.plan.clone();
         let plan = match values.is_empty() {
-            true => planned.plan.clone(),
+            true => plan,
             false => {
-                planned.plan.clone().with_param_values(values.to_vec()).map_err(|e| from_datafusion(&e))?
+                let plan = plan.with_param_values(values.to_vec()).map_err(|e| from_datafusion(&e))?;
+                self.router().route(plan)?.0
             }
         };
         let state = &self.state;

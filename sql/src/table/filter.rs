@@ -2,22 +2,26 @@
 //!
 //! The rows are filtered again by the plan: what cannot be told here is left out.
 
-use datafusion::arrow::datatypes::{DataType, Schema};
+use std::ops::{Range, RangeInclusive};
+
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use siltstone_engine::runtime::{KeyCondition, Wanted};
 
-/// Whether a filter limits one of the first `keys` columns, or will when its parameters are known.
-pub fn limits_key(filter: &Expr, schema: &Schema, keys: usize) -> bool {
-    let limits = |expr: &Expr| key_of(expr, schema, keys).is_some();
+/// Whether a filter limits one of the columns at `keys`, or will when its parameters are known.
+pub fn limits_key(filter: &Expr, schema: &Schema, keys: Range<usize>) -> bool {
+    let limits = |expr: &Expr| key_of(expr, schema, &keys).is_some();
     let known = |expr: &Expr| !expr.any_column_refs() && !expr.is_volatile();
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            limits_key(left, schema, keys) || limits_key(right, schema, keys)
+            limits_key(left, schema, keys.clone()) || limits_key(right, schema, keys)
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            limits_key(left, schema, keys) && limits_key(right, schema, keys)
+            limits_key(left, schema, keys.clone()) && limits_key(right, schema, keys)
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
             limits(left) && known(right) || limits(right) && known(left)
@@ -31,13 +35,39 @@ pub fn limits_key(filter: &Expr, schema: &Schema, keys: usize) -> bool {
 }
 
 /// The conditions that all rows which pass all filters satisfy.
-pub fn conditions(filters: &[Expr], schema: &Schema, keys: usize) -> Vec<KeyCondition> {
+pub fn conditions(filters: &[Expr], schema: &Schema, keys: Range<usize>) -> Vec<KeyCondition> {
     let mut found = Vec::new();
-    filters.iter().for_each(|filter| collect(filter, schema, keys, &mut found));
+    filters.iter().for_each(|filter| collect(filter, schema, &keys, &mut found));
     found
 }
 
-fn collect(filter: &Expr, schema: &Schema, keys: usize, found: &mut Vec<KeyCondition>) {
+/// The times, in microseconds since 1970, that one column has in all rows which pass all filters.
+pub fn times(filters: &[Expr], schema: &Schema, column: usize) -> RangeInclusive<i64> {
+    let (mut first, mut last) = (i64::MIN, i64::MAX);
+    for condition in conditions(filters, schema, column..column + 1) {
+        let values = match &condition.wanted {
+            Wanted::OneOf(values) => values,
+            Wanted::From { value, .. } | Wanted::To { value, .. } => value,
+        };
+        let Some(moments) = micros(values) else { continue };
+        let ends = moments.iter().copied().min().zip(moments.iter().copied().max());
+        let Some((least, greatest)) = ends else { continue };
+        if !matches!(condition.wanted, Wanted::To { .. }) {
+            first = first.max(least);
+        }
+        if !matches!(condition.wanted, Wanted::From { .. }) {
+            last = last.min(greatest);
+        }
+    }
+    first..=last
+}
+
+fn micros(values: &ArrayRef) -> Option<Vec<i64>> {
+    let values = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None)).ok()?;
+    Some(values.as_primitive::<TimestampMicrosecondType>().iter().flatten().collect())
+}
+
+fn collect(filter: &Expr, schema: &Schema, keys: &Range<usize>, found: &mut Vec<KeyCondition>) {
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
             collect(left, schema, keys, found);
@@ -73,9 +103,9 @@ fn compares(op: Operator) -> bool {
 }
 
 /// The place of the key that an expression is.
-fn key_of(expr: &Expr, schema: &Schema, keys: usize) -> Option<usize> {
+fn key_of(expr: &Expr, schema: &Schema, keys: &Range<usize>) -> Option<usize> {
     let Expr::Column(column) = expr else { return None };
-    schema.index_of(&column.name).ok().filter(|index| *index < keys)
+    schema.index_of(&column.name).ok().filter(|index| keys.contains(index))
 }
 
 fn compared(key: usize, op: Operator, value: &ScalarValue, schema: &Schema) -> Option<KeyCondition> {
@@ -90,14 +120,19 @@ fn compared(key: usize, op: Operator, value: &ScalarValue, schema: &Schema) -> O
 }
 
 /// `key IN (…)`, or `key = … OR key = …`.
-fn list(filter: &Expr, schema: &Schema, keys: usize) -> Option<KeyCondition> {
+fn list(filter: &Expr, schema: &Schema, keys: &Range<usize>) -> Option<KeyCondition> {
     let mut values = Vec::new();
     let key = alternatives(filter, schema, keys, &mut values)?;
     Some(KeyCondition { key, wanted: Wanted::OneOf(ScalarValue::iter_to_array(values).ok()?) })
 }
 
 /// Adds the values of one key that a filter lets pass; `None` if it lets others pass too.
-fn alternatives(filter: &Expr, schema: &Schema, keys: usize, values: &mut Vec<ScalarValue>) -> Option<usize> {
+fn alternatives(
+    filter: &Expr,
+    schema: &Schema,
+    keys: &Range<usize>,
+    values: &mut Vec<ScalarValue>,
+) -> Option<usize> {
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             let key = alternatives(left, schema, keys, values)?;

@@ -37,18 +37,12 @@ struct Public {
 impl Public {
     fn provider(&self, relation: &Relation) -> PlanResult<Arc<dyn TableProvider>> {
         match relation {
-            Relation::View(view) => {
-                let keys = view.compiled.definition.keys.len();
-                let rows = Rows::Rollup { view: view.id, keys };
-                let schema = view.compiled.definition.schema();
-                let groups = RelationTable::new(&view.create.name, schema, rows);
-                view_over(view, Arc::new(groups), relation.text())
-            }
+            Relation::View(view) => view_over(view, Arc::new(RelationTable::groups(view)), relation.text()),
             Relation::Source(source) => {
                 let rows = if source.create.keeps_rows {
-                    Rows::Kept { table: source.id }
+                    Rows::Kept { table: source.id, time: source.definition.partition.map(|by| by.column) }
                 } else {
-                    Rows::Nowhere { views: self.catalog.views_of(source.id) }
+                    Rows::Nowhere { source: source.id, views: self.catalog.views_of(source.id) }
                 };
                 let schema = Arc::clone(&source.schema);
                 let table = RelationTable::new(relation.name(), schema, rows);

@@ -14,8 +14,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use siltstone_engine::runtime::{KeyCondition, RowPart, Scan, Snapshot};
 
-use super::filter::{conditions, limits_key};
+use super::filter::{conditions, limits_key, times};
 use super::scan::{Part, ScanExec};
+use crate::catalog::ViewRelation;
 use crate::error::{Error, sqlstate};
 
 /// Where a table's rows are.
@@ -23,10 +24,10 @@ use crate::error::{Error, sqlstate};
 pub enum Rows {
     /// The groups that the engine keeps for a view, their keys in the first columns.
     Rollup { view: u32, keys: usize },
-    /// The kept rows of a table.
-    Kept { table: u32 },
+    /// The kept rows of a table, with the place of the time that its files are cut by.
+    Kept { table: u32, time: Option<usize> },
     /// Nowhere: a source keeps no rows. These views read it.
-    Nowhere { views: Vec<String> },
+    Nowhere { source: u32, views: Vec<String> },
 }
 
 /// A relation.
@@ -40,6 +41,13 @@ pub struct RelationTable {
 impl RelationTable {
     pub fn new(name: &str, schema: SchemaRef, rows: Rows) -> Self {
         Self { name: name.to_owned(), schema, rows, definition: None }
+    }
+
+    /// The groups of a view, as the engine keeps them.
+    pub fn groups(view: &ViewRelation) -> Self {
+        let definition = &view.compiled.definition;
+        let rows = Rows::Rollup { view: view.id, keys: definition.keys.len() };
+        Self::new(&definition.name, definition.schema(), rows)
     }
 
     /// The statement that made it.
@@ -58,6 +66,14 @@ impl RelationTable {
         matches!(self.rows, Rows::Rollup { view, .. } if snapshot.is_backfilling(view))
     }
 
+    /// The source or table whose rows it has, or would have.
+    pub fn source(&self) -> Option<u32> {
+        match self.rows {
+            Rows::Kept { table: source, .. } | Rows::Nowhere { source, .. } => Some(source),
+            Rows::Rollup { .. } => None,
+        }
+    }
+
     /// It is a view.
     pub fn is_rollup(&self) -> bool {
         matches!(self.rows, Rows::Rollup { .. })
@@ -67,8 +83,24 @@ impl RelationTable {
     pub fn rows_max(&self, snapshot: &Snapshot) -> u64 {
         match self.rows {
             Rows::Rollup { view, .. } => snapshot.group_count_max(view),
-            Rows::Kept { table } => snapshot.row_count(table),
+            Rows::Kept { table, .. } => snapshot.row_count(table),
             Rows::Nowhere { .. } => 0,
+        }
+    }
+
+    /// Rows that a scan with these filters reads, about, and the parts that they are in.
+    pub fn rows_within(&self, filters: &[Expr], snapshot: &Snapshot) -> (u64, u64) {
+        match self.rows {
+            Rows::Kept { table, time } => {
+                let all = i64::MIN..=i64::MAX;
+                let times = time.map_or(all, |time| times(filters, &self.schema, time));
+                let parts = snapshot.row_parts(table, times).unwrap_or_default();
+                (parts.iter().map(|part| part.rows).sum(), parts.len() as u64)
+            }
+            Rows::Rollup { view, keys } => {
+                (snapshot.group_count_about(view, &conditions(filters, &self.schema, 0..keys)), 0)
+            }
+            Rows::Nowhere { .. } => (0, 0),
         }
     }
 
@@ -115,21 +147,23 @@ impl TableProvider for RelationTable {
         // Counting rows needs a column to count them by.
         let wanted = projection.map(|columns| if columns.is_empty() { vec![0] } else { columns.clone() });
         let (parts, rows) = match &self.rows {
-            Rows::Nowhere { views } => {
+            Rows::Nowhere { views, .. } => {
                 return Err(DataFusionError::External(Box::new(self.keeps_none(views))));
             }
             Rows::Rollup { view, keys } => {
-                let conditions = conditions(filters, &self.schema, *keys);
+                let conditions = conditions(filters, &self.schema, 0..*keys);
                 let rows = Precision::Inexact(snapshot.group_count_about(*view, &conditions));
                 (vec![rollup_part(*view, conditions, wanted)], rows)
             }
-            Rows::Kept { table } => {
-                let parts = snapshot.row_parts(*table);
+            Rows::Kept { table, time } => {
+                let times = time.map(|time| times(filters, &self.schema, time));
+                let parts = snapshot.row_parts(*table, times.unwrap_or(i64::MIN..=i64::MAX));
                 let parts = parts.map_err(|e| DataFusionError::External(Box::new(e)))?;
+                let rows = parts.iter().map(|part| part.rows).sum();
                 let lists = divide(parts, state.config().target_partitions());
                 let parts = lists.into_iter().map(|parts| kept_part(&snapshot, parts, wanted.clone()));
                 // `count(*)` is answered from it.
-                (parts.collect(), Precision::Exact(snapshot.row_count(*table)))
+                (parts.collect(), Precision::Exact(rows))
             }
         };
         let mut statistics = Statistics::new_unknown(&schema);
@@ -139,7 +173,10 @@ impl TableProvider for RelationTable {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let support = |filter: &&Expr| match self.rows {
-            Rows::Rollup { keys, .. } if limits_key(filter, &self.schema, keys) => {
+            Rows::Rollup { keys, .. } if limits_key(filter, &self.schema, 0..keys) => {
+                TableProviderFilterPushDown::Inexact
+            }
+            Rows::Kept { time: Some(time), .. } if limits_key(filter, &self.schema, time..time + 1) => {
                 TableProviderFilterPushDown::Inexact
             }
             _ => TableProviderFilterPushDown::Unsupported,
