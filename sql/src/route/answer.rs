@@ -67,7 +67,7 @@ pub fn matched(question: &Question, view: &ViewRelation, keeps_rows: bool) -> Re
     };
     for condition in &cover.offer.conditions {
         if !question.conditions.iter().any(|own| implies(own, condition)) {
-            return Err(format!("it has only rows with {condition}"));
+            return Err(format!("it has only rows with {}", condition.human_display()));
         }
     }
     let open = question.conditions.iter().filter(|own| !cover.offer.conditions.contains(own));

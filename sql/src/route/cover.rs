@@ -153,12 +153,9 @@ impl Cover<'_> {
         let mut buckets = self.buckets(column).peekable();
         let (_, first) = buckets.peek().copied()?;
         let Some((place, _)) = buckets.find(|(_, granularity)| begins(*granularity)) else {
-            return Some(Err(format!(
-                "{} {op} {} is within a {}",
-                column.name,
-                ScalarValue::TimestampMicrosecond(Some(moment), zone),
-                first.name()
-            )));
+            let moment = ScalarValue::TimestampMicrosecond(Some(moment), None).cast_to(&DataType::Utf8);
+            let moment = moment.map_or_else(|e| e.to_string(), |text| text.to_string());
+            return Some(Err(format!("{} {op} '{moment}' is within a {}", column.name, first.name())));
         };
         let moment = lit(ScalarValue::TimestampMicrosecond(Some(moment), zone));
         let key = self.key(place, &Expr::Column(column.clone()));
