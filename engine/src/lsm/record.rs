@@ -50,6 +50,9 @@ pub struct RelationRecord {
     pub source: Option<u32>,
     /// For a view: the cursor that feeds it; `None` until a backfill begins.
     pub cursor: Option<u32>,
+    /// For a view: rows had come before it that cannot be read again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_rows: bool,
 }
 
 /// A set of offsets that move together: one for each source, one for each backfill.

@@ -40,7 +40,15 @@ impl Engine {
         let mut state = self.shared.state();
         let id = state.allocate_id();
         let name = definition.name.clone();
-        let relation = RelationRecord { id, kind, name, text: text.to_owned(), source: None, cursor: None };
+        let relation = RelationRecord {
+            id,
+            kind,
+            name,
+            text: text.to_owned(),
+            source: None,
+            cursor: None,
+            lacks_rows: false,
+        };
         self.shared.store.commit(Change {
             put_relations: vec![relation.clone()],
             put_cursors: vec![CursorRecord { id, source: id, backfill: false }],
@@ -89,14 +97,22 @@ impl Engine {
         let (source, name) = (definition.source, definition.name.clone());
         let attached = AttachedView::new(definition)?;
         let mut state = self.shared.state();
-        let replayable = {
+        let (replayable, untouched) = {
             let own = state.source(source)?;
             let again = |a: &Attached| a.source.is_replayable() || a.definition.keeps_rows;
-            own.attached.as_ref().is_none_or(again)
+            (own.attached.as_ref().is_none_or(again), own.main.untouched())
         };
         let id = state.allocate_id();
         let (kind, text) = (RelationKind::View, text.to_owned());
-        let record = RelationRecord { id, kind, name, text, source: Some(source), cursor: None };
+        let record = RelationRecord {
+            id,
+            kind,
+            name,
+            text,
+            source: Some(source),
+            cursor: None,
+            lacks_rows: !replayable && !untouched,
+        };
         let change = Change { put_relations: vec![record.clone()], ..Change::default() };
         let version = self.shared.store.commit(change)?;
         state.views.insert(id, ViewEntry { record, attached: Some(attached), lacks: Vec::new() });

@@ -358,7 +358,9 @@ impl Engine {
             (None, source) => source.and_then(|s| state.sources.get(&s)).is_some_and(|s| !s.main.untouched()),
         };
         let backfilling = state.views.values().filter(behind).map(|v| v.record.id).collect();
+        let lacking = state.views.values().filter(|v| v.record.lacks_rows).map(|v| v.record.id);
         Snapshot {
+            lacking: Arc::new(lacking.collect()),
             store: self.shared.store.clone(),
             version: self.shared.store.version(),
             views: Arc::new(views.collect()),

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub(super) views: Arc<BTreeMap<u32, AttachedView>>,
     /// Views that do not hold all that their sources have read.
     pub(super) backfilling: Arc<BTreeSet<u32>>,
+    /// Views before which rows had come that cannot be read again.
+    pub(super) lacking: Arc<BTreeSet<u32>>,
     pub(super) tables: Arc<Definitions>,
 }
 
@@ -167,6 +169,11 @@ impl Snapshot {
             Some(Ok(ranges)) => self.version.runs(view).iter().map(|r| r.record.rows_about(&ranges)).sum(),
             _ => self.group_count_max(view),
         }
+    }
+
+    /// Rows had come before the view that it will never have.
+    pub fn is_lacking(&self, view: u32) -> bool {
+        self.lacking.contains(&view)
     }
 
     /// The view reads its source from the beginning still: what it shows is a part.

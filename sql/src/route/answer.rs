@@ -193,6 +193,10 @@ impl Merger<'_> {
                 Ok(self.merged(By::Sum, sums, call))
             }
             ("avg", [argument]) => {
+                let data_type = argument.get_type(self.cover.schema).map_err(|e| e.to_string())?;
+                if data_type.is_decimal() {
+                    return Err("avg of numeric is exact from rows only".to_owned());
+                }
                 let sums = self.summed(argument, filter)?;
                 let counts = self.counted(argument, filter)?;
                 let (sum, rows) = (self.merged(By::Sum, sums, call), self.merged(By::Count, counts, call));

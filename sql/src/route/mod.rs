@@ -9,7 +9,9 @@ mod answer;
 mod cover;
 mod question;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result as PlanResult};
@@ -21,7 +23,7 @@ use siltstone_engine::runtime::Snapshot;
 use self::answer::{Match, matched as matched_by};
 use self::cover::Reason;
 use self::question::Question;
-use crate::catalog::{Catalog, Relation, ViewRelation};
+use crate::catalog::{Catalog, Relation, SourceRelation, ViewRelation};
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
 use crate::table::RelationTable;
@@ -174,7 +176,7 @@ impl Router<'_> {
         let mut matches: Vec<(usize, &ViewRelation, Match)> = Vec::new();
         let mut candidates = Vec::new();
         for view in self.views(question.source) {
-            let matched = self.usable(view, source.definition.retain);
+            let matched = self.usable(view, source);
             let matched = matched.and_then(|()| matched_by(question, view, keeps_rows));
             let filters = matched.as_ref().map_or(&[][..], |matched| &matched.filters);
             let (mut rows, mut files) = RelationTable::groups(view).rows_within(filters, self.snapshot);
@@ -200,7 +202,12 @@ impl Router<'_> {
             let (is_chosen, advice) = (false, None);
             candidates.push(Candidate { id, name, is_chosen, answers, rows, bytes, cost, reason, advice });
         }
-        matches.sort_by_key(|(place, ..)| candidates[*place].cost);
+        // Where the rows are forgotten or were never kept, a view that keeps its groups longer knows more.
+        let forgets = !keeps_rows || source.definition.retain.is_some();
+        matches.sort_by_key(|(place, view, _)| {
+            let kept = view.compiled.definition.retain.filter(|_| forgets).unwrap_or(Duration::MAX);
+            (Reverse(kept), candidates[*place].cost)
+        });
         let best = matches.into_iter().next();
         let best = best.filter(|(place, ..)| !keeps_rows || candidates[*place].cost <= own.cost.max(1));
         for candidate in &mut candidates {
@@ -227,12 +234,14 @@ impl Router<'_> {
     }
 
     /// Whether the view has all that its source has.
-    fn usable(&self, view: &ViewRelation, retained: Option<std::time::Duration>) -> Result<(), Reason> {
-        if self.snapshot.is_backfilling(view.id) {
-            return Err("it is backfilling".to_owned());
-        }
+    fn usable(&self, view: &ViewRelation, source: &SourceRelation) -> Result<(), Reason> {
+        let kept = source.definition.retain.filter(|_| source.create.keeps_rows);
         match view.compiled.definition.retain {
-            Some(own) if retained.is_none_or(|rows| rows > own) => {
+            _ if self.snapshot.is_backfilling(view.id) => Err("it is backfilling".to_owned()),
+            _ if self.snapshot.is_lacking(view.id) => {
+                Err("rows had come before it, which its source cannot give again".to_owned())
+            }
+            Some(own) if source.create.keeps_rows && kept.is_none_or(|rows| rows > own) => {
                 Err("it forgets groups before the rows are forgotten".to_owned())
             }
             _ => Ok(()),

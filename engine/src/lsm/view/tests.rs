@@ -35,6 +35,7 @@ fn store(dir: &std::path::Path, merged_bytes: u64) -> Arc<Store> {
         text: String::new(),
         source: None,
         cursor: None,
+        lacks_rows: false,
     };
     store.commit(Change { put_relations: vec![record], ..Change::default() }).expect("commits");
     store
