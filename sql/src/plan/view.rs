@@ -153,6 +153,14 @@ fn rollup(state: &SessionState, create: &CreateView, reads: &Reads<'_>, shape: &
             format!("a view may have {COLUMNS_MAX} keys and aggregates"),
         ));
     }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = aggregate.group_expr.iter().find(|key| !seen.insert(key.to_string())) {
+        return Err(Error::unsupported(format!(
+            "the key {} twice in a materialized view",
+            twice.human_display()
+        ))
+        .with_hint("keep it once, and name it twice in the query that reads the view"));
+    }
     let schema = &input.scan.projected_schema;
     let expression = |expr: &Expr| -> Result<Arc<dyn Expression>> {
         Ok(compile(state, input.substitute(expr, aggregate.input.schema())?, schema, None)?)

@@ -57,7 +57,7 @@ enum By {
 pub fn matched(question: &Question, view: &ViewRelation, keeps_rows: bool) -> Result<Match, Reason> {
     let definition = &view.compiled.definition;
     let schema = definition.schema();
-    let table = TableReference::bare(definition.name.clone());
+    let table = reserved(&definition.name);
     let fields = schema.fields().iter();
     let cover = Cover {
         offer: &view.compiled.offer,
@@ -81,6 +81,11 @@ pub fn matched(question: &Question, view: &ViewRelation, keeps_rows: bool) -> Re
             },
         }
     }
+    if !splits.is_empty() && question.conditions.iter().any(Expr::contains_outer) {
+        return Err(
+            "the times begin or end within one of its buckets, for each row of another query".to_owned()
+        );
+    }
     let edges = edges(splits, &mut filters)?;
     let groups = question.groups.iter().map(|group| cover.value(group)).collect::<Result<Vec<_>, _>>()?;
     let is_set = matches!(question.aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
@@ -98,6 +103,9 @@ pub fn matched(question: &Question, view: &ViewRelation, keeps_rows: bool) -> Re
 
 /// The rows at the ends of the times; the conditions of whole buckets between them go to `filters`.
 fn edges(splits: Vec<Split>, filters: &mut Vec<Expr>) -> Result<Vec<Expr>, Reason> {
+    if splits.windows(2).any(|pair| pair[0].column != pair[1].column) {
+        return Err("two times begin or end within its buckets".to_owned());
+    }
     let cut = |is_lower: bool| {
         splits.iter().filter(move |s| s.is_lower == is_lower).map(|s| s.cut).collect::<Vec<_>>()
     };
@@ -109,6 +117,11 @@ fn edges(splits: Vec<Split>, filters: &mut Vec<Expr>) -> Result<Vec<Expr>, Reaso
     let (whole, rest): (Vec<Expr>, Vec<Expr>) = splits.into_iter().map(|s| (s.whole, s.rest)).unzip();
     filters.extend(whole);
     Ok(rest)
+}
+
+/// The name that a relation is read by: none that a query around it may have for another reading of it.
+fn reserved(name: &str) -> TableReference {
+    TableReference::bare(format!("{name} (routed)"))
 }
 
 /// Whether each row that satisfies `own` satisfies `other`.
@@ -311,14 +324,13 @@ impl Merger<'_> {
     }
 }
 
-/// Whether a cast gives whole numbers or floats more room.
+/// Whether a cast gives whole numbers more room, or makes them floats: what a sum of them fits in.
 fn is_widened(expr: &Expr, to: &DataType, schema: &DFSchema) -> bool {
-    let from = expr.get_type(schema);
+    let Ok(from) = expr.get_type(schema) else { return false };
     match to {
-        DataType::Float64 => from.is_ok_and(|from| from.is_numeric()),
-        DataType::Decimal128(_, 0) | DataType::Int64 | DataType::Int32 => {
-            from.is_ok_and(|from| from.is_integer())
-        }
+        DataType::Float64 => from.is_numeric(),
+        DataType::Decimal128(38, 0) => from.is_integer(),
+        DataType::Int64 => matches!(from, DataType::Int8 | DataType::Int16 | DataType::Int32),
         _ => false,
     }
 }
@@ -340,7 +352,7 @@ impl Match {
         sum: &Arc<AggregateUDF>,
     ) -> PlanResult<LogicalPlan> {
         let groups = Arc::new(RelationTable::groups(view));
-        let table = TableReference::bare(view.compiled.definition.name.clone());
+        let table = reserved(&view.compiled.definition.name);
         let mut plan = LogicalPlanBuilder::scan(table, provider_as_source(groups), None)?;
         for filter in self.filters {
             plan = plan.filter(filter)?;
@@ -408,7 +420,7 @@ fn of_rows(
     like: &DFSchema,
     sum: &Arc<AggregateUDF>,
 ) -> PlanResult<LogicalPlan> {
-    let table = TableReference::bare(question.name.clone());
+    let table = reserved(&question.name);
     let mut plan = LogicalPlanBuilder::scan(table, provider_as_source(Arc::clone(&question.rows)), None)?;
     for condition in question.conditions.iter().chain([&edge]) {
         plan = plan.filter(condition.clone())?;

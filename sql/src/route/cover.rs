@@ -137,7 +137,8 @@ impl Cover<'_> {
         let key = self.key(place, &time).ok()?;
         let compare =
             |left, op| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(moment.clone())));
-        Some(Split { whole: compare(key, op), rest: compare(time, other), is_lower, cut })
+        let name = column.name.clone();
+        Some(Split { whole: compare(key, op), rest: compare(time, other), is_lower, cut, column: name })
     }
 
     /// A comparison of a time with a moment at which a bucket begins, of the bucket's start.
@@ -173,6 +174,8 @@ pub struct Split {
     pub is_lower: bool,
     /// The first moment behind them, or of them.
     pub cut: i64,
+    /// Of which time.
+    pub column: String,
 }
 
 /// What a function of a time column looks at.
