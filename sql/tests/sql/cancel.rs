@@ -18,7 +18,7 @@ const END_MAX: Duration = Duration::from_secs(2);
 const QUERIES: [&str; 7] = [
     "select count(*) from generate_series(1,100000) a(x), generate_series(1,100000) b(y) where a.x + b.y = 7",
     "select count(*) from generate_series(1,300000) a(x) join generate_series(1,300000) b(y) on a.x % 10 = b.y % 10",
-    "select count(*) from generate_series(1,300000) a(x) join generate_series(1,300000) b(y)
+    "select count(*) from generate_series(1,200000) a(x) join generate_series(1,200000) b(y)
        on a.x % 10 = b.y % 10 and a.x + b.y = 7",
     "select count(*) from generate_series(1,300000) a(x), generate_series(1,300000) b(y)",
     "select x % 1000003, count(*), sum(x) from generate_series(1,30000000) a(x) group by 1 order by 2 limit 1",
