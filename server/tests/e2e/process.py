@@ -155,6 +155,13 @@ class Siltstone:
             raise
         return process, port
 
+    def wait_for_owner(self, process):
+        """Until the data directory is that process's, and it answers: `siltstone sql` takes one that is nobody's."""
+        owner = self.data / "OWNER"
+        wait_until(lambda: owner.exists() and f"process {process.pid} " in owner.read_text(), START_SECONDS_MAX,
+                   process.text)
+        wait_until(lambda: self.sql("SELECT 1", check=False).returncode == 0, START_SECONDS_MAX, process.text)
+
     def sql(self, statement, form="json", check=True, seconds=RUN_SECONDS_MAX):
         """`siltstone sql -c`: what it prints."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("SILTSTONE_")}

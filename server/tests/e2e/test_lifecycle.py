@@ -62,7 +62,7 @@ def test_another_definition_is_refused_and_the_difference_named(siltstone, tmp_p
 def test_a_second_process_is_told_who_holds_the_directory(siltstone, tmp_path):
     file = endless(tmp_path)
     with siltstone.run(file) as first:
-        wait_until(lambda: siltstone.sql("SELECT 1", check=False).returncode == 0, 60, first.text)
+        siltstone.wait_for_owner(first)
         with siltstone.run(file) as second:
             assert second.wait(30) == BUSY
             assert str(first.pid) in second.text(), second.text()
@@ -79,7 +79,7 @@ def test_signals_stop_cleanly(siltstone, tmp_path, signal_name):
     import signal
 
     with siltstone.run(endless(tmp_path)) as process:
-        wait_until(lambda: siltstone.sql("SELECT 1", check=False).returncode == 0, 60, process.text)
+        siltstone.wait_for_owner(process)
         process.popen.send_signal(getattr(signal, signal_name))
         assert process.wait(10) == 0, process.text()
 

@@ -16,6 +16,9 @@ const QUERIES: usize = 200;
 /// Steps of a schedule at most.
 const STEPS_MAX: u64 = 4;
 
+/// Schedules over one directory: its rows become more with each, and so does what the queries take.
+const SCHEDULES_OF_ONE: u64 = 25;
+
 const TABLES: &str = "
     CREATE TABLE facts (at TIMESTAMP, k VARCHAR, n BIGINT, x DOUBLE PRECISION) PARTITION BY (day(at));
     CREATE MATERIALIZED VIEW by_minute AS SELECT date_trunc('minute', at) AS minute, k, count(*) AS c,
@@ -108,13 +111,22 @@ fn answers_stay_the_same_whatever_is_pressed_merged_expired_or_opened_again() {
     let seed = number("SILTSTONE_SEED").unwrap_or(0x5117_5708_0000_0001);
     println!("seed {seed}, {schedules} schedules of {QUERIES} queries");
     let mut random = Random(seed);
-    let dir = tempfile::tempdir().expect("a directory");
-    let never = Duration::from_secs(3600);
-    let mut db = open(dir.path(), never);
-    db.execute(TABLES).expect("defined");
     let queries = queries(&mut random);
+    let never = Duration::from_secs(3600);
+    let begin = || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let db = open(dir.path(), never);
+        db.execute(TABLES).expect("defined");
+        (dir, db)
+    };
+    let (mut dir, mut db) = begin();
     let mut rows = 0;
     for schedule in 0..schedules {
+        if schedule > 0 && schedule % SCHEDULES_OF_ONE == 0 {
+            db.close();
+            (dir, db) = begin();
+            rows = 0;
+        }
         for _ in 0..=random.below(4) {
             rows += insert(&db, &mut random);
         }
