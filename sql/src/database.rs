@@ -16,7 +16,8 @@ use crate::failure::from_datafusion;
 use crate::parse::{self, Command};
 use crate::plan::{compile_source, compile_view, environment, over};
 use crate::planned::Plans;
-use crate::table::catalog_schema;
+use crate::route::RouteLog;
+use crate::table::{Folds, catalog_schema};
 
 /// Where queries put what does not fit their memory, under the data directory. Emptied when it is opened.
 const SPILL_DIRECTORY: &str = "spill";
@@ -34,6 +35,8 @@ pub struct Database {
     /// Schema `pg_catalog`, if it is built in.
     postgres: Option<(&'static str, Arc<dyn SchemaProvider>)>,
     plans: Plans,
+    folds: Arc<Folds>,
+    routes: Arc<RouteLog>,
 }
 
 impl Database {
@@ -54,7 +57,9 @@ impl Database {
         let catalog = Arc::new(RwLock::new(Arc::new(catalog)));
         let postgres = catalog_schema(&catalog, &mut environment)?;
         let (definitions, plans) = (Mutex::default(), Plans::default());
-        Ok(Arc::new(Self { engine, catalog, definitions, environment, postgres, plans }))
+        let folds = Folds::new(usize::try_from(engine.options().folded_memory_bytes()).unwrap_or(usize::MAX));
+        let (folds, routes) = (Arc::new(folds), Arc::default());
+        Ok(Arc::new(Self { engine, catalog, definitions, environment, postgres, plans, folds, routes }))
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -81,6 +86,16 @@ impl Database {
     /// Plans that were made before.
     pub(crate) fn plans(&self) -> &Plans {
         &self.plans
+    }
+
+    /// What queries have folded of kept rows before.
+    pub(crate) fn folds(&self) -> &Arc<Folds> {
+        &self.folds
+    }
+
+    /// What has answered queries so far.
+    pub(crate) fn routes(&self) -> &Arc<RouteLog> {
+        &self.routes
     }
 
     pub(crate) fn postgres(&self) -> Option<(&'static str, Arc<dyn SchemaProvider>)> {

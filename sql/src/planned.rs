@@ -21,7 +21,7 @@ use siltstone_engine::runtime::Snapshot;
 
 use crate::catalog::Catalog;
 use crate::outcome::Notice;
-use crate::route::Sizes;
+use crate::route::{Route, Sizes};
 use crate::table::RelationTable;
 
 /// Plans that are kept.
@@ -59,6 +59,8 @@ pub struct Key {
     pub given: Given,
     pub zone: String,
     pub schema: String,
+    /// Whether the plan may use what was folded before.
+    pub result_cache: bool,
 }
 
 /// Types of the first parameters, as far as they are known.
@@ -85,6 +87,8 @@ pub struct Planned {
     pub scans: Scans,
     /// Of what its routes were chosen by.
     pub sizes: Sizes,
+    /// What answers its aggregations, if that does not depend on parameters.
+    pub routes: Vec<Route>,
     bound: Mutex<VecDeque<Bound>>,
 }
 
@@ -148,21 +152,22 @@ impl Scans {
         !self.others
     }
 
-    /// Physical plans do not either: kept rows are counted and divided while one is made.
-    fn are_all_views(&self) -> bool {
-        !self.others && self.tables().all(RelationTable::is_rollup)
+    /// Physical plans do not either: kept rows as such are counted and divided while one is made.
+    fn are_found_late(&self) -> bool {
+        !self.others && self.tables().all(RelationTable::is_timeless)
     }
 }
 
 impl Planned {
     pub fn new(
         catalog: Arc<Catalog>,
-        (plan, scans, sizes): (LogicalPlan, Scans, Sizes),
+        (plan, scans): (LogicalPlan, Scans),
+        (sizes, routes): (Sizes, Vec<Route>),
         is_kept: bool,
         (types, schema): (Vec<DataType>, SchemaRef),
         config: SessionConfig,
     ) -> Self {
-        Self { catalog, plan, is_kept, types, schema, config, scans, sizes, bound: Mutex::default() }
+        Self { catalog, plan, is_kept, types, schema, config, scans, sizes, routes, bound: Mutex::default() }
     }
 
     /// The physical plan that was kept for these values; its state must be reset before it runs.
@@ -174,7 +179,7 @@ impl Planned {
 
     /// Keeps a physical plan, if it may run again.
     pub fn keep(&self, values: Vec<ScalarValue>, scale: u32, plan: &Arc<dyn ExecutionPlan>) -> bool {
-        let repeatable = self.is_kept && self.scans.are_all_views() && is_repeatable(plan.as_ref());
+        let repeatable = self.is_kept && self.scans.are_found_late() && is_repeatable(plan.as_ref());
         if repeatable {
             let mut bound = self.lock();
             bound.push_back(Bound { values, scale, plan: Arc::clone(plan) });

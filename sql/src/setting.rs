@@ -30,6 +30,8 @@ enum Rule {
     /// A whole number between the two.
     Number(i64, i64),
     DateStyle,
+    /// On or off.
+    Switch,
 }
 
 struct Setting {
@@ -76,6 +78,12 @@ const SETTINGS: &[Setting] = &[
     setting("is_superuser", "on", Rule::Fixed, "who may connect may do everything"),
     setting("lock_timeout", "0", Rule::OneOf(&["0"]), "statements do not wait for locks"),
     setting("max_identifier_length", "63", Rule::Fixed, "what clients may rely on for names"),
+    setting(
+        "result_cache",
+        "on",
+        Rule::Switch,
+        "groups folded of kept rows are used again while the rows stay",
+    ),
     setting("row_security", "off", Rule::OneOf(&["off", "false", "0"]), "there are no row policies"),
     setting(
         "search_path",
@@ -157,6 +165,11 @@ impl Settings {
         self.get("TimeZone").and_then(|name| zone(&name)).unwrap_or_else(|| UTC.to_owned())
     }
 
+    /// Whether what was folded of kept rows before may be used again.
+    pub fn result_cache(&self) -> bool {
+        self.get("result_cache").as_deref() == Some("on")
+    }
+
     /// The schema of names without one.
     pub fn schema(&self) -> String {
         self.get("search_path").and_then(|path| first_schema(&path)).unwrap_or_else(|| PUBLIC.to_owned())
@@ -205,6 +218,11 @@ fn check(setting: &Setting, value: &str) -> Result<String> {
         Rule::Number(least, most) => match value.parse::<i64>() {
             Ok(number) if (least..=most).contains(&number) => Ok(number.to_string()),
             _ => refused(format!("it takes {least} to {most}")),
+        },
+        Rule::Switch => match value.to_lowercase().as_str() {
+            "on" | "true" | "1" | "yes" => Ok("on".to_owned()),
+            "off" | "false" | "0" | "no" => Ok("off".to_owned()),
+            _ => refused("it takes on or off".to_owned()),
         },
         Rule::DateStyle => match value.split(',').next().map(str::trim) {
             Some(style) if style.eq_ignore_ascii_case("iso") => Ok(setting.default.to_owned()),

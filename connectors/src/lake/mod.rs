@@ -23,6 +23,7 @@ mod rest;
 mod sqlite;
 
 mod config;
+mod prune;
 mod read;
 mod sample;
 mod write;
@@ -41,7 +42,9 @@ use arrow::datatypes::Field;
 use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadataBuilder};
 use iceberg::{TableCreation, TableRequirement};
 use siltstone_engine::error::{Error, Kind, Result};
-use siltstone_engine::lake::{Commit, FileRecord, FileWriter, Files, Lake, TableSpec, TableState, fault};
+use siltstone_engine::lake::{
+    ColumnCondition, Commit, FileRecord, FileWriter, Files, Lake, TableSpec, TableState, fault,
+};
 
 pub use config::{CatalogConfig, LakeConfig};
 
@@ -296,8 +299,16 @@ impl Lake for IcebergLake {
         fault::step("folder-sync", || self.storage.sync_folders(location, paths))
     }
 
-    fn read(&self, location: &str, file: &FileRecord, columns: &[Field], rows: Range<u64>) -> Result<Files> {
-        read::rows(&self.storage, &self.footers, format!("{location}/{}", file.path), columns, rows)
+    fn read(
+        &self,
+        location: &str,
+        file: &FileRecord,
+        columns: &[Field],
+        rows: Range<u64>,
+        conditions: &[ColumnCondition],
+    ) -> Result<Files> {
+        let path = format!("{location}/{}", file.path);
+        read::rows(&self.storage, &self.footers, path, columns, rows, conditions)
     }
 
     fn list(&self, location: &str) -> Result<Vec<(String, u64)>> {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, NullArray, RecordBatch, UInt32Array, new_empty_array, new_null_array,
 };
-use arrow::compute::{cast, concat, take, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{concat, take, take_record_batch};
+use arrow::datatypes::{Field, Schema, UInt32Type};
 
 use crate::connector::Expression;
 use crate::error::Result;
+use crate::rollup::plain;
 
 /// Rows that could not be evaluated, and why.
 pub type BadRows = Vec<(usize, String)>;
@@ -99,8 +101,13 @@ fn by_dictionary(expression: &dyn Expression, batch: &RecordBatch, column: usize
     arrays[column] = values;
     let each = expression.evaluate(&with_columns(batch, arrays).ok()?).ok()?;
     let last = u32::try_from(rows - 1).ok()?;
-    let keys: UInt32Array = keys.iter().map(|k| Some(k.unwrap_or(last))).collect();
-    take(each.as_ref(), &keys, None).ok()
+    match keys.null_count() {
+        0 => take(each.as_ref(), keys, None).ok(),
+        _ => {
+            let keys: UInt32Array = keys.iter().map(|k| Some(k.unwrap_or(last))).collect();
+            take(each.as_ref(), &keys, None).ok()
+        }
+    }
 }
 
 /// The batch with other columns, of whatever types.
@@ -116,10 +123,12 @@ pub fn named<'n>(names: impl Iterator<Item = &'n str>, arrays: Vec<ArrayRef>) ->
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), arrays)?)
 }
 
-/// The column without a dictionary.
-pub fn plain(column: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match column.data_type() {
-        DataType::Dictionary(_, values) => cast(column, values)?,
-        _ => column.clone(),
+/// Set where the value is true: NULL is not.
+pub fn truth(mask: &ArrayRef) -> Result<BooleanBuffer> {
+    let mask = plain(mask)?;
+    let mask = mask.as_boolean();
+    Ok(match mask.nulls() {
+        Some(valid) if valid.null_count() > 0 => mask.values() & valid.inner(),
+        _ => mask.values().clone(),
     })
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::buffer::BooleanBuffer;
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::filter_record_batch;
 
-use super::evaluate::{evaluate, plain};
+use super::evaluate::{evaluate, truth};
 use super::key::KeyCoder;
 use super::memo::Memo;
 use super::operator::{Operator, Origins, Output, Packet, Rows};
@@ -14,7 +13,7 @@ use super::paired::{Pairs, Table};
 use super::{Emission, ViewError};
 use crate::connector::Expression;
 use crate::error::Result;
-use crate::rollup::{Dictionaries, GroupTable, Keys, Layout, TEXTS_MAX, ViewDefinition};
+use crate::rollup::{Dictionaries, GroupTable, Keys, Layout, TEXTS_MAX, ViewDefinition, plain};
 
 /// Texts of a dictionary from which on a new table keeps its keys as bytes.
 const TEXTS_MANY: usize = TEXTS_MAX / 2;
@@ -141,16 +140,6 @@ impl Fold {
         }
         Ok(folded)
     }
-}
-
-/// Set where the value is true: NULL is not.
-fn truth(mask: &ArrayRef) -> Result<BooleanBuffer> {
-    let mask = plain(mask)?;
-    let mask = mask.as_boolean();
-    Ok(match mask.nulls() {
-        Some(valid) if valid.null_count() > 0 => mask.values() & valid.inner(),
-        _ => mask.values().clone(),
-    })
 }
 
 impl Operator for Fold {

@@ -8,10 +8,10 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use super::Emission;
-use super::evaluate::plain;
 use super::operator::{Operator, Output, Packet};
 use crate::error::Result;
 use crate::lsm::RunRecord;
+use crate::rollup::plain;
 
 /// Rows in one block of kept rows.
 const KEEP_ROWS: usize = 64 << 10;

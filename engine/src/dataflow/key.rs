@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::evaluate::plain;
 use super::operator::Rows;
 use crate::connector::Expression;
 use crate::error::Result;
-use crate::rollup::{Codes, Dictionaries, Dictionary, Key, Part, TextCoder, ViewDefinition};
+use crate::rollup::{Codes, Dictionaries, Dictionary, Key, Part, TextCoder, ViewDefinition, plain};
 
 /// The distinct key columns of some views, with the dictionaries that all workers of a pipeline share.
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@
 //!   after it. The emissions of an epoch come before its [`Emission::Barrier`].
 //! - A row is folded into every view of the graph or is in an error row, never neither.
 
+mod ad_hoc;
 mod decode;
 mod emission;
 mod evaluate;
@@ -23,6 +24,7 @@ mod paired;
 mod project;
 mod worker;
 
+pub use ad_hoc::{AdHoc, AdHocFold, Condition};
 pub use emission::{Barrier, Emission, ViewError};
 pub use fold::FoldSpec;
 pub use graph::{Graph, GraphSpec};

@@ -17,6 +17,7 @@ mod policy;
 mod protocol;
 mod table;
 mod total;
+mod wanted;
 
 pub use file::{FileRecord, FileWriter, Files};
 pub use merge::{MERGE_FILES, choose_merges};
@@ -24,3 +25,4 @@ pub use policy::{Pressure, WRITE_AMPLIFICATION_MAX, is_due};
 pub use protocol::{Facts, Recovery, resolve};
 pub use table::{Commit, Lake, Operation, Partition, SnapshotRef, TableSpec, TableState, Transform};
 pub use total::{ColumnTotal, Totals};
+pub use wanted::{ColumnCondition, Wanted};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow::datatypes::{Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{FileRecord, FileWriter, Files};
+use super::{ColumnCondition, FileRecord, FileWriter, Files};
 use crate::calendar;
 use crate::error::Result;
 
@@ -204,9 +204,17 @@ pub trait Lake: Send + Sync + fmt::Debug {
     /// Makes files durable that were written, and the folders that name them.
     fn sync(&self, location: &str, paths: &[String]) -> Result<()>;
 
-    /// Rows of a file, as these columns: those that it lacks are NULL, those of a narrower type widened.
-    /// Blocks.
-    fn read(&self, location: &str, file: &FileRecord, columns: &[Field], rows: Range<u64>) -> Result<Files>;
+    /// Rows of a file, as these columns: those that it lacks are NULL, those of a narrower type widened, and text
+    /// that is asked for with a dictionary comes with one only where the file has it so. Rows that do not
+    /// meet all conditions may be left out. Blocks.
+    fn read(
+        &self,
+        location: &str,
+        file: &FileRecord,
+        columns: &[Field],
+        rows: Range<u64>,
+        conditions: &[ColumnCondition],
+    ) -> Result<Files>;
 
     /// All files below a location: path and bytes.
     fn list(&self, location: &str) -> Result<Vec<(String, u64)>>;

@@ -10,7 +10,7 @@ use super::bounds::{Bounds, Ends};
 use super::range::key_at;
 use super::{Batches, Run, RunFile, RunRecord, Store};
 use crate::error::{Error, Result};
-use crate::lake::{FileRecord, FileWriter, Totals};
+use crate::lake::{ColumnCondition, FileRecord, FileWriter, Totals};
 use crate::rollup::{BLOCK_ROWS, Columnar, Layout};
 
 /// The groups of a view's run at these positions, which count [`BLOCK_ROWS`] rows each.
@@ -24,14 +24,21 @@ pub(super) fn read_at(
     let fields: Vec<Field> = columnar.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
     let block = BLOCK_ROWS as u64;
     let rows = u64::from(positions.start) * block..(u64::from(positions.end) * block).min(run.record.rows);
-    let batches = read_rows(store, run, &fields, rows);
+    let batches = read_rows(store, run, &fields, rows, &[]);
     Box::new(batches.map(move |batch| columnar.states(&batch?)))
 }
 
-/// Rows of a run that is a file, as these columns. It is opened when the first batch is asked for, and stays
+/// Rows of a run that is a file, as these columns, perhaps without those that do not meet all conditions. It is opened when the first batch is asked for, and stays
 /// while the iterator lives.
-pub fn read_rows(store: &Arc<Store>, run: &Arc<Run>, columns: &[Field], rows: Range<u64>) -> Batches {
+pub fn read_rows(
+    store: &Arc<Store>,
+    run: &Arc<Run>,
+    columns: &[Field],
+    rows: Range<u64>,
+    conditions: &[ColumnCondition],
+) -> Batches {
     let (store, run, columns) = (store.clone(), run.clone(), columns.to_vec());
+    let conditions = conditions.to_vec();
     let mut open: Option<Batches> = None;
     let mut ended = false;
     Box::new(std::iter::from_fn(move || {
@@ -41,7 +48,7 @@ pub fn read_rows(store: &Arc<Store>, run: &Arc<Run>, columns: &[Field], rows: Ra
         let begin = || -> Result<Batches> {
             let own = run.record.file.as_ref();
             let own = own.ok_or_else(|| Error::corrupt(format!("run {} is no file", run.record.run)))?;
-            store.lake()?.read(&own.location, &own.file, &columns, rows.clone())
+            store.lake()?.read(&own.location, &own.file, &columns, rows.clone(), &conditions)
         };
         if open.is_none() {
             match begin() {

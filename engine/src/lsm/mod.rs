@@ -34,7 +34,7 @@ pub use compaction::{Choice, choose};
 pub use filed::{BoundsBuilder, StateFile, read_rows};
 pub use merge::{Batches, Merge};
 pub use owner::Ownership;
-pub use range::{KeyCondition, KeyRange, Wanted, ranges};
+pub use range::{KeyCondition, KeyRange, ranges};
 pub use record::{
     CursorRecord, ErrorRow, GapRecord, LakeRecord, PendingRecord, RelationKind, RelationRecord, RunFile,
     RunRecord, SnapshotRecord, SplitRecord, Totals,

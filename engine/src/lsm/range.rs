@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::row::{RowConverter, SortField};
 
 use crate::error::Result;
+use crate::lake::Wanted;
 use crate::rollup::{KeyCodec, Layout};
 
 /// Ranges that one scan is divided into at most; beyond it they are taken together.
@@ -18,17 +19,6 @@ pub struct KeyCondition {
     /// The column's place among the keys.
     pub key: usize,
     pub wanted: Wanted,
-}
-
-/// Values of a key column.
-#[derive(Clone, Debug)]
-pub enum Wanted {
-    /// Any of these.
-    OneOf(ArrayRef),
-    /// No less than this one, of an array of length 1, or greater if it is not `inclusive`.
-    From { value: ArrayRef, inclusive: bool },
-    /// No more than this one, of an array of length 1, or less if it is not `inclusive`.
-    To { value: ArrayRef, inclusive: bool },
 }
 
 /// Keys from `low` on and less than `high`; without `high` all from `low` on.

@@ -119,7 +119,7 @@ impl TextCoder {
             return self.encode_texts(&cast(column, &DataType::Utf8)?);
         }
         let values = coded.values();
-        let known = self.last.as_ref().is_some_and(|(last, _)| Arc::ptr_eq(last, values));
+        let known = self.last.as_ref().is_some_and(|(last, _)| is_same(last, values));
         if !known {
             let Some(codes) = self.encode_texts(values)? else {
                 return Ok(None);
@@ -201,4 +201,18 @@ impl TextCoder {
     pub fn bytes(&self) -> usize {
         self.known.capacity() * (size_of::<(Arc<str>, u32)>() + 1) + SHORT * size_of::<(u128, u32, u32)>()
     }
+}
+
+/// Whether two arrays of text are one in memory.
+fn is_same(a: &ArrayRef, b: &ArrayRef) -> bool {
+    let (a, b) = (a.as_string::<i32>(), b.as_string::<i32>());
+    a.offsets().ptr_eq(b.offsets()) && a.values().ptr_eq(b.values())
+}
+
+/// The column without a dictionary.
+pub fn plain(column: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match column.data_type() {
+        DataType::Dictionary(_, values) => cast(column, values)?,
+        _ => column.clone(),
+    })
 }

@@ -22,7 +22,7 @@ pub use bucket::Granularity;
 pub use codes::Codes;
 pub use columnar::Columnar;
 pub use definition::{AggregateCall, Bucket, Key, ViewDefinition};
-pub use dictionary::{Dictionary, TEXTS_MAX, TextCoder};
+pub use dictionary::{Dictionary, TEXTS_MAX, TextCoder, plain};
 pub use key::KeyCodec;
 pub use lattice::{Derivation, Feed, lattice};
 pub use layout::Layout;

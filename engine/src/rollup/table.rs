@@ -15,7 +15,7 @@ use std::hash::BuildHasher;
 use super::dense::{Dense, Fit};
 use super::index::Index;
 use super::packing::Packing;
-use super::{Codes, Derivation, Dictionary, Layout, Part, TextCoder, key};
+use super::{Codes, Derivation, Dictionary, Layout, Part, TextCoder, key, plain};
 use crate::aggregate::Groups;
 use crate::error::Result;
 
@@ -276,7 +276,11 @@ impl GroupTable {
         }
         if let (Keys::Columns(columns), KeyStore::Bytes { .. }) = (keys, &self.keys) {
             let buckets = self.layout.buckets.iter().copied();
-            normal = columns.iter().cloned().zip(buckets).map(|(c, b)| key::normalize(c, b)).collect();
+            let plain = columns
+                .iter()
+                .zip(buckets)
+                .map(|(column, bucket)| Ok(key::normalize(plain(column)?, bucket)));
+            normal = plain.collect::<Result<_>>()?;
             keys = Keys::Columns(&normal);
         }
         for start in (0..rows).step_by(CHUNK_ROWS) {

@@ -100,7 +100,7 @@ impl SplitReader for Reader {
             true => skip_rows(self.store.read(run, BlockReader::new(self.columns.clone())), from),
             false => {
                 let rows = u64::try_from(from).unwrap_or(0)..run.record.rows;
-                read_rows(&self.store, run, &self.columns, rows)
+                read_rows(&self.store, run, &self.columns, rows, &[])
             }
         };
         self.open.push((split.id.clone(), from, batches));

@@ -5,6 +5,7 @@ mod backfill;
 mod compactor;
 mod definition;
 mod engine;
+mod fold;
 mod keeper;
 mod kept;
 mod lake;
@@ -21,12 +22,15 @@ mod watcher;
 
 pub use definition::CreatedView;
 pub use engine::{Engine, StoredRelation};
+pub use fold::FoldLimits;
 pub use lake::{AsOf, CompactionRow, FileRow, Past, SnapshotRow};
 pub use options::Options;
-pub use snapshot::{BatchIter, ErrorRow, GapRow, RowPart, Snapshot};
+pub use snapshot::{BatchIter, ErrorRow, GapRow, RowPart, RunId, Snapshot};
 pub use status::{
     EPOCHS_MAX, EpochStatus, OperatorStatus, PipelineState, SourceStatus, SplitStatus, Status, ViewState,
     ViewStatus,
 };
 
-pub use crate::lsm::{KeyCondition, RelationKind, Scan, Wanted};
+pub use crate::dataflow::{AdHoc, Condition};
+pub use crate::lake::Wanted;
+pub use crate::lsm::{KeyCondition, RelationKind, Scan};

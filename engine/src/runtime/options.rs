@@ -77,4 +77,9 @@ impl Options {
     pub fn merged_memory_bytes(&self) -> u64 {
         self.budget() / 10
     }
+
+    /// For groups that queries have folded of kept rows, kept for the next ones.
+    pub fn folded_memory_bytes(&self) -> u64 {
+        self.budget() / 32
+    }
 }

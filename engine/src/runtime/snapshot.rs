@@ -1,21 +1,27 @@
 //! Reading: one epoch, pinned for as long as the snapshot lives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 
+use super::fold::{FoldLimits, fold};
 use super::kept::KeptRows;
 use super::state::AttachedView;
-use crate::connector::{BadRow, Gap, SourceDefinition};
+use crate::connector::{BadRow, Column, Gap, SourceDefinition};
+use crate::dataflow::AdHoc;
 use crate::error::{Error, Kind, Result};
+use crate::lake::ColumnCondition;
 use crate::lsm::{BlockReader, KeyCondition, Run, Scan, Store, Version, ranges, read_rows, read_view};
 use crate::rollup::GroupTable;
 
 /// Names and definitions of sources and tables.
 type Definitions = BTreeMap<u32, (String, Arc<SourceDefinition>)>;
+
+/// Rows of a file that are read by one thread: as many as a row group has.
+const PART_ROWS_MAX: u64 = 1 << 20;
 
 /// A blocking sequence of batches.
 pub type BatchIter = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -36,10 +42,29 @@ pub struct Snapshot {
 /// A part of a table's kept rows that can be read by itself.
 #[derive(Clone, Debug)]
 pub struct RowPart {
-    pub rows: u64,
-    /// Encoded bytes.
-    pub bytes: u64,
+    /// Of its run.
+    rows: Range<u64>,
+    /// All times of its rows are within those that were asked for.
+    pub(super) is_within: bool,
     run: Arc<Run>,
+}
+
+/// Tells parts of rows apart: rows never change, so what was computed of a part stays true of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunId {
+    run: u64,
+    start: u64,
+}
+
+impl RowPart {
+    pub fn id(&self) -> RunId {
+        RunId { run: self.run.record.run, start: self.rows.start }
+    }
+
+    /// Rows of it.
+    pub fn rows(&self) -> u64 {
+        self.rows.end - self.rows.start
+    }
 }
 
 /// A row of `siltstone.errors`.
@@ -113,41 +138,92 @@ impl Snapshot {
 
     /// The kept rows of a table, in parts that may be read in parallel. Files of partitions outside of `times`, in
     /// microseconds since 1970, are left out.
-    pub fn row_parts(&self, table: u32, times: RangeInclusive<i64>) -> Result<Vec<RowPart>> {
-        let definition = self.tables.get(&table).map(|(_, definition)| definition);
-        let definition =
-            definition.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table {table}")))?;
-        let is_wanted = |run: &&Arc<Run>| {
-            let file = run.record.file.as_ref();
-            match (definition.partition, file.and_then(|own| own.file.partition)) {
-                (Some(by), Some(partition)) => {
-                    let (first, last) =
-                        (by.transform.of_micros(*times.start()), by.transform.of_micros(*times.end()));
-                    (first..=last).contains(&partition)
+    pub fn row_parts(&self, table: u32, times: &RangeInclusive<i64>) -> Result<Vec<RowPart>> {
+        let partition = self.table(table)?.partition;
+        // The partitions just outside, and those between which all times are inside.
+        let cut = partition.map(|by| {
+            let of = |us: i64| by.transform.of_micros(us);
+            let (start, end) = (*times.start(), *times.end());
+            (of(start)..=of(end), (start.checked_sub(1).map(of), end.checked_add(1).map(of)))
+        });
+        let mut parts = Vec::new();
+        for run in self.version.runs(table) {
+            let place = run.record.file.as_ref().and_then(|own| own.file.partition);
+            let is_within = match (&cut, place) {
+                (Some((wanted, _)), Some(place)) if !wanted.contains(&place) => continue,
+                (Some((_, (before, behind))), Some(place)) => {
+                    before.is_none_or(|before| before < place) && behind.is_none_or(|behind| place < behind)
                 }
-                _ => true,
-            }
-        };
-        let part =
-            |run: &Arc<Run>| RowPart { rows: run.record.rows, bytes: run.record.bytes, run: run.clone() };
-        Ok(self.version.runs(table).iter().filter(is_wanted).map(part).collect())
+                _ => false,
+            };
+            let rows = run.record.rows;
+            let step = if run.record.is_hot() { rows } else { PART_ROWS_MAX };
+            let starts = (0..rows).step_by(usize::try_from(step)?.max(1));
+            parts.extend(starts.map(|start| RowPart {
+                rows: start..rows.min(start + step),
+                is_within,
+                run: Arc::clone(run),
+            }));
+        }
+        Ok(parts)
     }
 
-    /// The rows of a part, with the table's columns that `projection` names.
-    pub fn scan_rows(&self, part: &RowPart, projection: Option<&[usize]>) -> Result<BatchIter> {
-        let table = part.run.record.relation;
-        let definition = self.tables.get(&table).map(|(_, definition)| definition);
-        let definition =
-            definition.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table {table}")))?;
-        let fields = definition.columns.iter().map(|column| &column.field);
-        let fields: Vec<Field> = match projection {
-            None => fields.cloned().collect(),
-            Some(wanted) => wanted.iter().map(|&i| definition.columns[i].field.clone()).collect(),
+    /// The rows of a part, with the table's columns that `projection` names. Those that do not meet all conditions,
+    /// which speak of columns by their places, may be left out.
+    pub fn scan_rows(
+        &self,
+        part: &RowPart,
+        projection: Option<&[usize]>,
+        conditions: &[KeyCondition],
+    ) -> Result<BatchIter> {
+        let columns = &self.table(part.run.record.relation)?.columns;
+        let field = |i: usize| columns[i].field.clone();
+        let fields = match projection {
+            None => (0..columns.len()).map(field).collect(),
+            Some(wanted) => wanted.iter().copied().map(field).collect(),
         };
-        Ok(match part.run.record.is_hot() {
+        Ok(self.read_part(part, fields, &named(columns, conditions)))
+    }
+
+    pub(super) fn read_part(
+        &self,
+        part: &RowPart,
+        fields: Vec<Field>,
+        conditions: &[ColumnCondition],
+    ) -> BatchIter {
+        match part.run.record.is_hot() {
             true => self.store.read(&part.run, BlockReader::new(fields)),
-            false => read_rows(&self.store, &part.run, &fields, 0..part.rows),
-        })
+            false => read_rows(&self.store, &part.run, &fields, part.rows.clone(), conditions),
+        }
+    }
+
+    /// The groups of the rows of some parts of a table, in no order, each perhaps several times: those that there is
+    /// no room for are given out before all rows are folded. `conditions` are among those of `ad_hoc`, of the table's
+    /// columns by their places. Begins at once.
+    pub fn fold_rows(
+        &self,
+        table: u32,
+        parts: Vec<RowPart>,
+        ad_hoc: &Arc<AdHoc>,
+        conditions: &[KeyCondition],
+        limits: FoldLimits,
+    ) -> Result<BatchIter> {
+        let columns = &self.table(table)?.columns;
+        let coded = |i: &usize| {
+            let field = &columns[*i].field;
+            match field.data_type() {
+                DataType::Utf8 => field.clone().with_data_type(coded_text()),
+                _ => field.clone(),
+            }
+        };
+        let fields = ad_hoc.columns().iter().map(coded).collect();
+        let conditions = named(columns, conditions);
+        fold(self.clone(), parts, (fields, conditions), ad_hoc.clone(), limits)
+    }
+
+    fn table(&self, table: u32) -> Result<&SourceDefinition> {
+        let definition = self.tables.get(&table).map(|(_, definition)| &**definition);
+        definition.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table {table}")))
     }
 
     /// Rows kept of a table.
@@ -218,4 +294,18 @@ fn connector(tables: &Definitions, row: &crate::lsm::ErrorRow) -> String {
 
 fn name(tables: &Definitions, source: u32) -> String {
     tables.get(&source).map_or_else(|| format!("dropped source {source}"), |(name, _)| name.clone())
+}
+
+/// Conditions on columns by their names.
+fn named(columns: &[Column], conditions: &[KeyCondition]) -> Vec<ColumnCondition> {
+    let named = |own: &KeyCondition| {
+        let column = columns.get(own.key)?.field.name().clone();
+        Some(ColumnCondition { column, wanted: own.wanted.clone() })
+    };
+    conditions.iter().filter_map(named).collect()
+}
+
+/// Text with a dictionary, which files mostly have.
+fn coded_text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
 }

@@ -1,9 +1,12 @@
 """Questions of the raw events are answered from views, and each answer is DuckDB's."""
+import re
+
 import pytest
 
 from conftest import NIGHTLY, REPO
 from oracle import difference
-from process import Siltstone
+from process import Siltstone, wait_until
+from questions import Question
 from route.generator import MISSED_ELSEWHERE, question
 
 import psycopg
@@ -78,17 +81,57 @@ ADVISED = [
 def test_advice_taken_routes_the_question(loaded, few_oracle):
     for sql in ADVISED:
         names, expected = few_oracle.ask(sql)
+        # Asked before, it may be answered from what was folded then; the advice is the same.
+        assert difference(Question(sql, sql), names, expected, loaded.execute(sql).fetchall()) is None
         by, advice = chosen(loaded, sql)
         assert by == ["events"], sql
         statement, = advice
+        name = re.match(r'CREATE MATERIALIZED VIEW ("[^"]+"|\S+) AS', statement)[1].strip('"')
         loaded.execute(statement)
-        name = statement.split('"')[1] if '"' in statement.split(" AS ")[0] else statement.split()[3]
-        for _ in range(6000):
-            row = loaded.execute("SELECT state FROM siltstone.views WHERE name = %s", [name]).fetchone()
-            if row["state"] != "backfilling":
-                break
+        wait_until(lambda: state_of(loaded, name) != "backfilling", 60, statement)
         by, advice = chosen(loaded, sql)
         assert by == [name] and not advice, f"{sql}\n{statement}\n{by}"
-        rows = loaded.execute(sql).fetchall()
-        assert difference(type("Q", (), {"name": sql, "ordered": False}), names, expected, rows) is None
+        assert difference(Question(sql, sql), names, expected, loaded.execute(sql).fetchall()) is None
         loaded.execute(f'DROP MATERIALIZED VIEW "{name}"')
+
+
+def state_of(asking, view):
+    return asking.execute("SELECT state FROM siltstone.views WHERE name = %s", [view]).fetchone()["state"]
+
+
+FINER = (
+    "SELECT date_trunc('day', event_time) AS day, publisher_id, country, count(*) AS n, sum(bid_price) AS s, max(bid_price) AS m "
+    "FROM events WHERE type = 'impression' GROUP BY 1, 2, 3"
+)
+COARSER = [
+    "SELECT publisher_id, count(*) AS n FROM events WHERE type = 'impression' GROUP BY 1",
+    "SELECT date_trunc('month', event_time) AS month, country, sum(bid_price) AS s FROM events "
+    "WHERE type = 'impression' AND event_time >= '2024-02-01' GROUP BY 1, 2",
+    "SELECT publisher_id, max(bid_price) AS m FROM events WHERE type = 'impression' AND country = 'JP' GROUP BY 1 HAVING count(*) > 3",
+]
+
+
+def test_answers_that_were_folded_before(loaded, few_oracle):
+    """Coarser questions of the rows that one was just folded of are answered from its groups, and right."""
+    for sql in [FINER, *COARSER, FINER]:
+        names, expected = few_oracle.ask(sql)
+        explained = loaded.execute(f"EXPLAIN ROUTE {sql}").fetchall()
+        own, = [row for row in explained if row["candidate"] == "events"]
+        assert own["chosen"], explained
+        assert sql == FINER or "folded before" in own["reason"], f"{sql}\n{own}"
+        assert difference(Question(sql, sql), names, expected, loaded.execute(sql).fetchall()) is None
+
+
+def test_what_the_routes_were(loaded):
+    """The table of routes has hits by view, and misses with their queries and what would have answered."""
+    sql = "SELECT user_id % 7 AS u, count(*) AS n FROM events GROUP BY 1"
+    for _ in range(3):
+        loaded.execute(sql)
+        loaded.execute("SELECT type, count(*) FROM events GROUP BY type")
+    rows = loaded.execute("SELECT * FROM siltstone.routes").fetchall()
+    hits = [row for row in rows if row["is_rollup"]]
+    assert sum(row["asked"] for row in hits if row["candidate"] == "week_type") >= 3, hits
+    assert all(row["query"] is None for row in hits)
+    miss, = [row for row in rows if row["query"] == sql]
+    assert miss["candidate"] == "events" and miss["asked"] == 3 and "user_id" in miss["advice"], miss
+    assert miss["total_ms"] >= miss["max_ms"]

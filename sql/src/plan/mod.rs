@@ -15,11 +15,11 @@ mod wide_sum;
 mod zero;
 
 pub use environment::{environment, over};
-pub use expression::normal;
+pub use expression::{bucket, check_deterministic, compile, normal};
 pub use graph::operators;
 pub use heading::{headings, told_apart};
 pub use moment::{constants, moment, moment_of};
-pub use offer::Offer;
+pub use offer::{Offer, OfferedCall, OfferedKey};
 pub use shape::Input;
 pub use source::compile_source;
-pub use view::{CompiledView, Reads, compile_view};
+pub use view::{CompiledView, Reads, compile_view, guarded};

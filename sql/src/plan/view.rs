@@ -311,7 +311,7 @@ fn aggregate_call(
 }
 
 /// An argument that is computed only for the rows that the filter lets through: it may fail for others.
-fn guarded(argument: &Expr, filter: Option<&Expr>) -> Result<Expr> {
+pub fn guarded(argument: &Expr, filter: Option<&Expr>) -> Result<Expr> {
     match filter {
         Some(filter) if !matches!(argument, Expr::Column(_) | Expr::Literal(..)) => {
             when(filter.clone(), argument.clone()).end().map_err(|e| from_datafusion(&e))

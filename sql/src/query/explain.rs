@@ -81,7 +81,7 @@ async fn query(
     let mut pinned = Pinned::new(session)?;
     let given = values.iter().map(type_of).collect::<Result<Vec<_>>>()?;
     let (plan, types) = pinned.plan(query, &given).await?;
-    let plan = pinned.router().route(parameter::bind(plan, &types, values)?)?.0;
+    let plan = pinned.router().route(parameter::bind(plan, &types, values)?)?.plan;
     let mut lines = vec![format!("epoch {}", pinned.snapshot.epoch())];
     let physical = pinned.physical(&plan).await?;
     if verbose {

@@ -33,9 +33,9 @@ use crate::failure::{from_arrow, from_datafusion};
 use crate::outcome::{Answer, Outcome, RowStream, Value};
 use crate::plan::{constants, headings, over, told_apart};
 use crate::planned::{Given, Key, Planned, Scans, is_immutable};
-use crate::route::{Router, Sizes};
+use crate::route::{Route, Routed, Router, Sizes};
 use crate::setting::Settings;
-use crate::table::{PastPlanner, pinned};
+use crate::table::{Folds, PastPlanner, System, pinned};
 
 /// Queries over no more rows than this run in one piece: dividing them costs more than it gains.
 const SMALL_ROWS_MAX: u64 = 50_000;
@@ -45,6 +45,7 @@ pub struct Pinned {
     pub state: SessionState,
     pub snapshot: Snapshot,
     catalog: Arc<Catalog>,
+    folds: Arc<Folds>,
     zone: String,
 }
 
@@ -56,7 +57,8 @@ impl Pinned {
 
     fn at(session: &Session, catalog: Arc<Catalog>, snapshot: Snapshot, settings: &Settings) -> Result<Self> {
         let database = &session.database;
-        let catalogs = pinned(database.engine(), &catalog, &snapshot, database.postgres())?;
+        let system = System::new(database.engine(), &snapshot, database.routes());
+        let catalogs = pinned(system, &catalog, database.postgres())?;
         let mut state = over(database.environment(), catalogs);
         let zone = settings.zone();
         let config = state.config_mut();
@@ -67,7 +69,11 @@ impl Pinned {
         state.mark_start_execution();
         let past = PastPlanner::new(database.engine(), &catalog, constants(&state));
         state.register_relation_planner(Arc::new(past)).map_err(|e| from_datafusion(&e))?;
-        Ok(Self { state, snapshot, catalog, zone })
+        let folds = match settings.result_cache() {
+            true => Arc::clone(database.folds()),
+            false => Arc::new(Folds::new(0)),
+        };
+        Ok(Self { state, snapshot, catalog, folds, zone })
     }
 
     /// The plan of a query, and the types of its parameters. `given` are known types of the first ones.
@@ -131,7 +137,7 @@ impl Pinned {
 
     /// Finds the views that answer a query's aggregations.
     pub fn router(&self) -> Router<'_> {
-        Router { state: &self.state, catalog: &self.catalog, snapshot: &self.snapshot }
+        Router { state: &self.state, catalog: &self.catalog, snapshot: &self.snapshot, folds: &self.folds }
     }
 
     /// Adds the nearest name to the error about an unknown relation.
@@ -201,17 +207,18 @@ pub async fn query(
     let scalars = parameter::scalars(&planned.types, values)?;
     let snapshot = pinned.snapshot().clone();
     let scale = scale(&planned.scans, &snapshot);
-    let physical = match planned.bound(&scalars, scale) {
-        Some(plan) => reset_plan_states(plan).map_err(|e| from_datafusion(&e))?,
+    let (physical, routes) = match planned.bound(&scalars, scale) {
+        Some(plan) => (reset_plan_states(plan).map_err(|e| from_datafusion(&e))?, planned.routes.clone()),
         None => {
             let mut pinned = pinned.into_pinned(session)?;
             pinned.divide(scale > 0);
-            let plan = pinned.bind(&planned, &scalars).await?;
+            let (plan, routes) = pinned.bind(&planned, &scalars).await?;
             let plan = pace::paced(plan).map_err(|e| from_datafusion(&e))?;
-            match planned.keep(scalars, scale, &plan) {
+            let plan = match planned.keep(scalars, scale, &plan) {
                 true => reset_plan_states(plan).map_err(|e| from_datafusion(&e))?,
                 false => plan,
-            }
+            };
+            (plan, routes)
         }
     };
     let epoch = Some(snapshot.epoch());
@@ -231,6 +238,11 @@ pub async fn query(
         runtime,
     );
     let rows = stream(physical, Arc::new(context), Arc::clone(&schema))?;
+    let running = session.database.routes().begin(routes, text);
+    let rows = Box::pin(rows.inspect(move |_| {
+        // Ends with the answer.
+        let _ = &running;
+    }));
     Ok(Outcome { notices, result: Answer::Rows { schema, rows, tag: "SELECT" }, epoch })
 }
 
@@ -268,7 +280,8 @@ pub async fn planned(
     let database = &session.database;
     let (catalog, settings) = (database.catalog(), session.settings());
     let snapshot = database.engine().snapshot();
-    let key = Key { text: text.to_owned(), given, zone: settings.zone(), schema: settings.schema() };
+    let (zone, schema, result_cache) = (settings.zone(), settings.schema(), settings.result_cache());
+    let key = Key { text: text.to_owned(), given, zone, schema, result_cache };
     let kept = database.plans().get(&key, &catalog);
     if let Some(planned) = kept.filter(|planned| planned.sizes.hold(&snapshot)) {
         return Ok((planned, Pin::Reading { catalog, snapshot, settings }));
@@ -294,9 +307,9 @@ impl Pinned {
         // With parameters it depends on their values which view answers.
         let is_open = !types.is_empty() && self.router().concerns(&plan);
         let same = !is_open && is_immutable(&plan).map_err(|e| from_datafusion(&e))?;
-        let mut sizes = Sizes::default();
+        let (mut sizes, mut routes) = (Sizes::default(), Vec::new());
         if types.is_empty() {
-            (plan, sizes) = self.router().route(plan)?;
+            Routed { plan, sizes, routes } = self.router().route(plan)?;
         }
         let scans = Scans::of(&plan);
         let same = same && scans.are_timeless() && sizes.hold(&self.snapshot);
@@ -305,7 +318,8 @@ impl Pinned {
         let (is_kept, plan) = (optimized.is_some(), optimized.unwrap_or(plan));
         // Without the snapshot, which would keep its runs.
         let config = SessionConfig::from(self.state.config().options().as_ref().clone());
-        Ok(Planned::new(Arc::clone(&self.catalog), (plan, scans, sizes), is_kept, (types, schema), config))
+        let catalog = Arc::clone(&self.catalog);
+        Ok(Planned::new(catalog, (plan, scans), (sizes, routes), is_kept, (types, schema), config))
     }
 
     fn divide(&mut self, divided: bool) {
@@ -315,13 +329,18 @@ impl Pinned {
     }
 
     /// The physical plan for values of the parameters.
-    async fn bind(&self, planned: &Planned, values: &[ScalarValue]) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn bind(
+        &self,
+        planned: &Planned,
+        values: &[ScalarValue],
+    ) -> Result<(Arc<dyn ExecutionPlan>, Vec<Route>)> {
         let plan = planned.plan.clone();
-        let plan = match values.is_empty() {
-            true => plan,
+        let (plan, routes) = match values.is_empty() {
+            true => (plan, planned.routes.clone()),
             false => {
                 let plan = plan.with_param_values(values.to_vec()).map_err(|e| from_datafusion(&e))?;
-                self.router().route(plan)?.0
+                let routed = self.router().route(plan)?;
+                (routed.plan, routed.routes)
             }
         };
         let state = &self.state;
@@ -332,7 +351,7 @@ impl Pinned {
                 Err(error) => Err(error),
             },
         };
-        physical.map_err(|e| self.named(from_datafusion(&e)))
+        Ok((physical.map_err(|e| self.named(from_datafusion(&e)))?, routes))
     }
 }
 

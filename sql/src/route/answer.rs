@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Column, DFSchema, Result as PlanResult, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min};
@@ -17,7 +17,7 @@ use siltstone_engine::aggregate::Function;
 
 use super::cover::{Cover, Reason, Split};
 use super::question::{Call, Question};
-use crate::catalog::ViewRelation;
+use crate::plan::Offer;
 use crate::table::RelationTable;
 
 /// How a view answers a question.
@@ -53,14 +53,22 @@ enum By {
     CountDistinct,
 }
 
-/// Whether and how the view answers; else why not.
-pub fn matched(question: &Question, view: &ViewRelation, keeps_rows: bool) -> Result<Match, Reason> {
-    let definition = &view.compiled.definition;
-    let schema = definition.schema();
-    let table = reserved(&definition.name);
-    let fields = schema.fields().iter();
+/// Groups that may answer a question.
+pub struct Groups<'g> {
+    pub name: &'g str,
+    /// Keys first, then aggregates.
+    pub schema: SchemaRef,
+    pub offer: &'g Offer,
+    /// Each stands there once.
+    pub are_whole: bool,
+}
+
+/// Whether and how groups answer; else why not. `keeps_rows`: those at the edges of times can be read.
+pub fn matched(question: &Question, of: &Groups<'_>, keeps_rows: bool) -> Result<Match, Reason> {
+    let table = reserved(of.name);
+    let fields = of.schema.fields().iter();
     let cover = Cover {
-        offer: &view.compiled.offer,
+        offer: of.offer,
         columns: fields.clone().map(|f| Expr::Column(Column::new(Some(table.clone()), f.name()))).collect(),
         types: fields.map(|field| field.data_type().clone()).collect(),
         schema: &question.schema,
@@ -90,7 +98,7 @@ pub fn matched(question: &Question, view: &ViewRelation, keeps_rows: bool) -> Re
     let groups = question.groups.iter().map(|group| cover.value(group)).collect::<Result<Vec<_>, _>>()?;
     let is_set = matches!(question.aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
     let keys = &cover.columns[..cover.offer.keys.len()];
-    let is_same = !is_set && keys.iter().all(|key| groups.contains(key)) && !keys.is_empty();
+    let is_same = of.are_whole && !is_set && keys.iter().all(|key| groups.contains(key)) && !keys.is_empty();
     let mut merger = Merger { cover: &cover, merges: Vec::new() };
     let values = question.calls.iter().map(|call| merger.value(call)).collect::<Result<Vec<_>, _>>()?;
     let merges = merger.merges;
@@ -344,15 +352,14 @@ fn missing(function: &str, argument: &Expr, reason: &str) -> Reason {
 }
 
 impl Match {
-    /// The plan, with the columns that the question's node has.
+    /// The plan, with the columns that the question's node has, over the groups of that name.
     pub fn plan(
         self,
         question: &Question,
-        view: &ViewRelation,
+        (name_of, groups): (&str, RelationTable),
         sum: &Arc<AggregateUDF>,
     ) -> PlanResult<LogicalPlan> {
-        let groups = Arc::new(RelationTable::groups(view));
-        let table = reserved(&view.compiled.definition.name);
+        let (table, groups) = (reserved(name_of), Arc::new(groups));
         let mut plan = LogicalPlanBuilder::scan(table, provider_as_source(groups), None)?;
         for filter in self.filters {
             plan = plan.filter(filter)?;

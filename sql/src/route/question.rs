@@ -1,9 +1,10 @@
 //! One aggregation over the rows of a source or table, written over its plain columns.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -41,6 +42,14 @@ pub struct Call {
 }
 
 impl Question {
+    /// Columns that it reads.
+    pub fn width(&self) -> u64 {
+        let calls = self.calls.iter().flat_map(|call| call.arguments.iter().chain(&call.filter));
+        let exprs = self.groups.iter().chain(&self.conditions).chain(calls);
+        let columns: HashSet<&Column> = exprs.flat_map(Expr::column_refs).collect();
+        columns.len().max(1) as u64
+    }
+
     /// What a node of an analyzed plan asks; `None` if that is something else.
     pub fn of(state: &SessionState, node: &LogicalPlan) -> Result<Option<Self>> {
         let aggregate = match node {

@@ -45,21 +45,33 @@ pub fn conditions(filters: &[Expr], schema: &Schema, keys: Range<usize>) -> Vec<
 pub fn times(filters: &[Expr], schema: &Schema, column: usize) -> RangeInclusive<i64> {
     let (mut first, mut last) = (i64::MIN, i64::MAX);
     for condition in conditions(filters, schema, column..column + 1) {
-        let values = match &condition.wanted {
-            Wanted::OneOf(values) => values,
-            Wanted::From { value, .. } | Wanted::To { value, .. } => value,
+        let ends = |values: &ArrayRef| {
+            let moments = micros(values)?;
+            moments.iter().copied().min().zip(moments.iter().copied().max())
         };
-        let Some(moments) = micros(values) else { continue };
-        let ends = moments.iter().copied().min().zip(moments.iter().copied().max());
-        let Some((least, greatest)) = ends else { continue };
-        if !matches!(condition.wanted, Wanted::To { .. }) {
-            first = first.max(least);
-        }
-        if !matches!(condition.wanted, Wanted::From { .. }) {
-            last = last.min(greatest);
+        match &condition.wanted {
+            Wanted::OneOf(values) => {
+                let Some((least, greatest)) = ends(values) else { continue };
+                (first, last) = (first.max(least), last.min(greatest));
+            }
+            Wanted::From { value, inclusive } => {
+                let Some((moment, _)) = ends(value) else { continue };
+                first = first.max(moment.saturating_add(i64::from(!inclusive)));
+            }
+            Wanted::To { value, inclusive } => {
+                let Some((moment, _)) = ends(value) else { continue };
+                last = last.min(moment.saturating_sub(i64::from(!inclusive)));
+            }
         }
     }
     first..=last
+}
+
+/// Whether a filter says nothing but between which moments a time is: where all times are within [`times`], it holds.
+pub fn is_of_times(filter: &Expr, schema: &Schema, column: usize) -> bool {
+    let is_range =
+        matches!(filter, Expr::BinaryExpr(BinaryExpr { op, .. }) if compares(*op) && *op != Operator::Eq);
+    is_range && !conditions(std::slice::from_ref(filter), schema, column..column + 1).is_empty()
 }
 
 fn micros(values: &ArrayRef) -> Option<Vec<i64>> {

@@ -3,6 +3,7 @@
 
 mod column;
 mod filter;
+mod fold;
 mod lake;
 mod past;
 mod pinned;
@@ -14,7 +15,10 @@ mod scan;
 mod system;
 mod view;
 
+pub use filter::is_of_times;
+pub use fold::{Fold, Folds};
 pub use past::PastPlanner;
 pub use pinned::pinned;
 pub use postgres::catalog_schema;
 pub use relation::RelationTable;
+pub use system::System;

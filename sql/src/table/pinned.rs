@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::common::Result as PlanResult;
 use datafusion::datasource::TableType;
-use siltstone_engine::runtime::{Engine, Snapshot};
 
 use super::relation::{RelationTable, Rows};
 use super::system::System;
@@ -15,15 +14,13 @@ use crate::catalog::{Catalog, Relation, single};
 use crate::error::Result;
 use crate::parse::name::{DATABASE, PUBLIC};
 
-/// The catalog, its system tables at a snapshot; `more` are schemas that do not depend on it.
+/// The catalog with its system tables; `more` are schemas that do not depend on a snapshot.
 pub fn pinned(
-    engine: &Arc<Engine>,
+    system: System,
     catalog: &Arc<Catalog>,
-    snapshot: &Snapshot,
     more: Option<(&'static str, Arc<dyn SchemaProvider>)>,
 ) -> Result<Arc<dyn CatalogProviderList>> {
     let public = Public { catalog: Arc::clone(catalog) };
-    let system = System::new(Arc::clone(engine), snapshot.clone());
     let mut schemas: Vec<(&str, Arc<dyn SchemaProvider>)> =
         vec![(PUBLIC, Arc::new(public)), (DATABASE, Arc::new(system))];
     schemas.extend(more);

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -16,7 +17,7 @@ use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use datafusion::prelude::SessionConfig;
+use futures::StreamExt;
 use siltstone_engine::runtime::Scan;
 
 /// Batches that wait between a reader and the plan.
@@ -25,8 +26,15 @@ const BATCHES_WAITING_MAX: usize = 2;
 /// Rows of a batch that the plan gets; larger ones are cut.
 const BATCH_ROWS_MAX: usize = 8_192;
 
-/// Starts reading one part, of the columns asked for, in a session. Does not block.
-pub type Part = Arc<dyn Fn(&SessionConfig) -> Result<Scan> + Send + Sync>;
+/// Starts reading one part, of the columns asked for. Does not block.
+pub type Part = Arc<dyn Fn(&Reading<'_>) -> Result<Scan> + Send + Sync>;
+
+/// What a part is read with.
+pub struct Reading<'c> {
+    pub context: &'c TaskContext,
+    /// Set when nobody waits for more.
+    pub is_stopped: Arc<AtomicBool>,
+}
 
 /// A scan of parts.
 pub struct ScanExec {
@@ -82,7 +90,9 @@ impl ExecutionPlan for ScanExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = Arc::clone(&self.schema);
-        let scan = self.parts.get(partition).map(|part| part(context.session_config())).transpose()?;
+        let stop = Stop::default();
+        let reading = Reading { context: &context, is_stopped: Arc::clone(&stop.0) };
+        let scan = self.parts.get(partition).map(|part| part(&reading)).transpose()?;
         let batches = match scan.unwrap_or(Scan::Ready(Vec::new())) {
             Scan::Ready(batches) => {
                 let batches = batches.into_iter().map(|batch| conform(batch, &schema));
@@ -104,7 +114,11 @@ impl ExecutionPlan for ScanExec {
             }
             Ok(())
         });
-        Ok(builder.build())
+        let rows = builder.build().inspect(move |_| {
+            // Dropped with the stream.
+            let _ = &stop;
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
@@ -112,6 +126,16 @@ impl ExecutionPlan for ScanExec {
             Some(_) if self.parts.len() > 1 => Arc::new(Statistics::new_unknown(&self.schema)),
             _ => Arc::clone(&self.statistics),
         })
+    }
+}
+
+/// Tells a reader, when it is dropped, that nobody waits for more.
+#[derive(Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

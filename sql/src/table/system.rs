@@ -1,6 +1,7 @@
 //! Schema `siltstone`: what the engine knows of itself, as tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::BinaryArray;
@@ -16,6 +17,7 @@ use siltstone_engine::runtime::{Engine, ErrorRow, GapRow, Scan, Snapshot, SplitS
 use super::column::{boolean, integer, number, plain_table, signed, table, text, time};
 use super::lake::LakeTable;
 use super::scan::{Part, ScanExec};
+use crate::route::{RouteLog, RouteRow};
 
 /// Bad rows of one batch of `siltstone.errors`; each may have some kilobytes.
 const ERRORS_BATCH_ROWS: usize = 512;
@@ -24,13 +26,14 @@ const ERRORS_BATCH_ROWS: usize = 512;
 const KAFKA: &str = "kafka";
 
 /// The tables of the schema.
-pub const TABLES: [&str; 10] = [
+pub const TABLES: [&str; 11] = [
     "compactions",
     "epochs",
     "errors",
     "files",
     "gaps",
     "operators",
+    "routes",
     "snapshots",
     "sources",
     "splits",
@@ -41,11 +44,12 @@ pub const TABLES: [&str; 10] = [
 pub struct System {
     engine: Arc<Engine>,
     snapshot: Snapshot,
+    routes: Arc<RouteLog>,
 }
 
 impl System {
-    pub fn new(engine: Arc<Engine>, snapshot: Snapshot) -> Self {
-        Self { engine, snapshot }
+    pub fn new(engine: &Arc<Engine>, snapshot: &Snapshot, routes: &Arc<RouteLog>) -> Self {
+        Self { engine: Arc::clone(engine), snapshot: snapshot.clone(), routes: Arc::clone(routes) }
     }
 
     fn gaps(&self, name: &str) -> Result<Vec<GapRow>> {
@@ -65,10 +69,10 @@ pub fn schema_of(name: &str) -> Result<Option<SchemaRef>> {
     if let Some(lake) = LakeTable::schema_of(name)? {
         return Ok(Some(lake));
     }
-    Ok(build(name, &Status::default(), &[])?.map(|batch| batch.schema()))
+    Ok(build(name, &Status::default(), &[], &[])?.map(|batch| batch.schema()))
 }
 
-fn build(name: &str, status: &Status, gaps: &[GapRow]) -> Result<Option<RecordBatch>> {
+fn build(name: &str, status: &Status, gaps: &[GapRow], routes: &[RouteRow]) -> Result<Option<RecordBatch>> {
     let batch = match name {
         "sources" => {
             let rows = &status.sources;
@@ -128,6 +132,7 @@ fn build(name: &str, status: &Status, gaps: &[GapRow]) -> Result<Option<RecordBa
             ])?
         }
         "gaps" => gap_rows(gaps)?,
+        "routes" => route_rows(routes)?,
         _ => return Ok(None),
     };
     Ok(Some(batch))
@@ -145,6 +150,20 @@ fn gap_rows(rows: &[GapRow]) -> Result<RecordBatch> {
     ])
 }
 
+fn route_rows(rows: &[RouteRow]) -> Result<RecordBatch> {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    table(vec![
+        text("source", rows.iter().map(|r| Some(r.route.source.clone()))),
+        text("candidate", rows.iter().map(|r| Some(r.route.candidate.clone()))),
+        boolean("is_rollup", rows.iter().map(|r| r.route.is_rollup)),
+        text("query", rows.iter().map(|r| r.query.clone())),
+        number("asked", rows.iter().map(|r| r.asked)),
+        number("total_ms", rows.iter().map(|r| milliseconds(r.total))),
+        number("max_ms", rows.iter().map(|r| milliseconds(r.max))),
+        text("advice", rows.iter().map(|r| r.route.advice.clone())),
+    ])
+}
+
 #[async_trait]
 impl SchemaProvider for System {
     fn table_names(&self) -> Vec<String> {
@@ -158,7 +177,9 @@ impl SchemaProvider for System {
         if let Some(table) = LakeTable::of(name, &self.engine)? {
             return Ok(Some(Arc::new(table)));
         }
-        let Some(batch) = build(name, &self.engine.status(), &self.gaps(name)?)? else { return Ok(None) };
+        let routes = if name == "routes" { self.routes.rows() } else { Vec::new() };
+        let batch = build(name, &self.engine.status(), &self.gaps(name)?, &routes)?;
+        let Some(batch) = batch else { return Ok(None) };
         Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
     }
 

@@ -14,7 +14,7 @@ fn read(
     rows: std::ops::Range<u64>,
 ) -> arrow::array::RecordBatch {
     let location = fixture.table().location;
-    let batches = fixture.lake.read(&location, file, columns, rows).expect("opens");
+    let batches = fixture.lake.read(&location, file, columns, rows, &[]).expect("opens");
     let batches: Vec<_> = batches.collect::<Result<_, _>>().expect("reads");
     concat_batches(&std::sync::Arc::new(arrow::datatypes::Schema::new(columns.to_vec())), &batches)
         .expect("fits")

@@ -35,7 +35,8 @@ fn a_lake_of_objects_is_as_one_in_a_folder() {
     assert_eq!(fixture.paths(2), ["data/a.parquet", "data/b.parquet"]);
     let fields: Vec<Field> = columns().fields().iter().map(|field| (**field).clone()).collect();
     for rows in [0..50_000, 12_345..31_007, 8_191..8_193] {
-        let batches = fixture.lake.read(&table.location, &a, &fields, rows.start as u64..rows.end as u64);
+        let batches =
+            fixture.lake.read(&table.location, &a, &fields, rows.start as u64..rows.end as u64, &[]);
         let batches: Vec<_> = batches.expect("opens").collect::<Result<_, _>>().expect("reads");
         let read = concat_batches(&columns(), &batches).expect("fits");
         assert_eq!(read, events(0, 50_000).slice(rows.start, rows.len()), "{rows:?}");

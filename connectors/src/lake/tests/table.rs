@@ -71,7 +71,7 @@ fn columns_are_added_and_widened_and_old_files_read_so() {
     assert_eq!(fixture.lake.evolve(&fixture.spec).expect("has nothing to do"), again);
 
     let location = again.location;
-    let batches = fixture.lake.read(&location, &old, &fields, 0..10).expect("reads");
+    let batches = fixture.lake.read(&location, &old, &fields, 0..10, &[]).expect("reads");
     let batches: Vec<_> = batches.collect::<Result<_, _>>().expect("reads");
     let (read, written) = (&batches[0], events(0, 10));
     assert_eq!(read.column(0).null_count(), 10);

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::aggregate::Function;
 use crate::error::Result;
+use crate::lake::Wanted;
 use crate::lsm::{
     Block, BlockReader, Change, KeyCondition, Merge, RelationKind, RelationRecord, RunWriter, StoreOptions,
-    Version, Wanted, ranges,
+    Version, ranges,
 };
 use crate::rollup::{self, GroupTable, Keys};
 

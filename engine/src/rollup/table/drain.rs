@@ -20,7 +20,20 @@ impl GroupTable {
     /// All groups as one sorted state batch; the table is empty afterwards and keeps its memory.
     pub fn take(&mut self) -> Result<RecordBatch> {
         let sorted = self.sorted();
-        let batch = self.export(&sorted, 0, sorted.order.len())?;
+        self.take_in(&sorted)
+    }
+
+    /// As [`GroupTable::take`], in no order.
+    pub fn take_unsorted(&mut self) -> Result<RecordBatch> {
+        let texts = match &self.keys {
+            KeyStore::Packed { coders, .. } => texts(coders),
+            _ => Vec::new(),
+        };
+        self.take_in(&Sorted { order: (0..self.len() as u32).collect(), texts })
+    }
+
+    fn take_in(&mut self, sorted: &Sorted) -> Result<RecordBatch> {
+        let batch = self.export(sorted, 0, sorted.order.len())?;
         self.index.clear();
         self.groups.clear();
         match &mut self.keys {
@@ -59,8 +72,7 @@ impl GroupTable {
             });
             codes.collect()
         });
-        let texts = dictionaries.iter().map(|d| d.as_ref().map(|d| d.texts()).unwrap_or_default());
-        Sorted { order, texts: texts.collect() }
+        Sorted { order, texts: texts(coders) }
     }
 
     /// The groups from `start` to `end` in their order.
@@ -84,6 +96,11 @@ impl GroupTable {
         columns.extend(groups.export()?);
         Ok(RecordBatch::try_new(self.layout.schema().clone(), columns)?)
     }
+}
+
+/// For each key column that is packed, the texts of its dictionary.
+fn texts(coders: &[Option<TextCoder>]) -> Vec<Vec<Arc<str>>> {
+    coders.iter().map(|c| c.as_ref().map(|c| c.dictionary().texts()).unwrap_or_default()).collect()
 }
 
 /// The order of keys that are bytes.

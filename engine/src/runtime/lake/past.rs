@@ -53,7 +53,7 @@ impl Past {
             None => fields,
             Some(wanted) => wanted.iter().map(|&i| fields[i].clone()).collect(),
         };
-        self.lake.read(&self.location, file, &fields, 0..file.rows)
+        self.lake.read(&self.location, file, &fields, 0..file.rows, &[])
     }
 }
 

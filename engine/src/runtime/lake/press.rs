@@ -117,7 +117,7 @@ impl<'p> Press<'p> {
         let fields = self.target.fields();
         match run.record.is_hot() {
             true => self.store.read(run, BlockReader::new(fields)),
-            false => read_rows(self.store, run, &fields, 0..run.record.rows),
+            false => read_rows(self.store, run, &fields, 0..run.record.rows, &[]),
         }
     }
 
@@ -212,7 +212,7 @@ pub fn rebuilt(
         Rows::States(layout) => Some(layout.clone()),
         Rows::Kept => None,
     });
-    for batch in lake.read(location, &file, &target.fields(), 0..file.rows)? {
+    for batch in lake.read(location, &file, &target.fields(), 0..file.rows, &[])? {
         let batch = batch?;
         file.totals.add(&batch)?;
         bounds.add(&batch)?;

@@ -211,7 +211,8 @@ class Round:
             assert not differences, f"{reader.engine} reads {table}: {differences}"
 
     def forget(self):
-        shutil.rmtree(self.folder)
+        # A reader may be closing a catalog still.
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def killed(process):
