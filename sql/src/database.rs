@@ -16,7 +16,7 @@ use crate::failure::from_datafusion;
 use crate::parse::{self, Command};
 use crate::plan::{compile_source, compile_view, environment, over};
 use crate::planned::Plans;
-use crate::route::RouteLog;
+use crate::routes::RouteLog;
 use crate::table::{Folds, catalog_schema};
 
 /// Where queries put what does not fit their memory, under the data directory. Emptied when it is opened.

@@ -64,7 +64,13 @@ fn from_external(inner: &(dyn std::error::Error + Send + Sync + 'static)) -> Err
         return ours.clone();
     }
     if let Some(engine) = inner.downcast_ref::<siltstone_engine::error::Error>() {
-        return Error::from(engine.duplicate());
+        // A value that could not be computed: the text says more than the kind.
+        let told = from_execution(&engine.to_string());
+        let is_value = matches!(engine.kind(), Kind::Invalid | Kind::OutOfRange);
+        return match is_value && told.sqlstate() != sqlstate::INVALID_PARAMETER_VALUE {
+            true => told,
+            false => Error::from(engine.duplicate()),
+        };
     }
     if let Some(wrapped) = inner.downcast_ref::<DataFusionError>() {
         return from_datafusion(wrapped);

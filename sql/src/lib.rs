@@ -25,6 +25,8 @@ mod outcome;
 
 mod setting;
 
+mod routes;
+
 mod table;
 
 mod route;

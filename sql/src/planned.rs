@@ -21,7 +21,8 @@ use siltstone_engine::runtime::Snapshot;
 
 use crate::catalog::Catalog;
 use crate::outcome::Notice;
-use crate::route::{Route, Sizes};
+use crate::route::Sizes;
+use crate::routes::Route;
 use crate::table::RelationTable;
 
 /// Plans that are kept.

@@ -135,7 +135,8 @@ impl Part {
         for (i, group) in footer.metadata().row_groups().iter().enumerate() {
             let end = start + group.num_rows().unsigned_abs();
             if start < wanted.end && wanted.start < end {
-                groups.push((i, vec![wanted.start.max(start) - start..wanted.end.min(end) - start]));
+                let rows = wanted.start.max(start) - start..wanted.end.min(end) - start;
+                groups.push((i, std::iter::once(rows).collect()));
             }
             start = end;
         }

@@ -24,6 +24,8 @@ pub struct AdHoc {
     columns: Vec<usize>,
     /// Of a batch's columns, those that are read when the conditions are known.
     folded: Vec<bool>,
+    /// Those that are read where all times are within those that are asked for.
+    within: Vec<bool>,
     identity: String,
 }
 
@@ -43,15 +45,22 @@ impl AdHoc {
     /// If a key or argument has a type that cannot be one.
     pub fn new(definition: ViewDefinition, conditions: Vec<Condition>, columns: Vec<usize>) -> Result<Self> {
         let layout = Arc::new(Layout::new(&definition)?);
+        let read = |columns: &mut Vec<bool>, expression: &Arc<dyn Expression>| match expression.columns() {
+            Some(read) => read.iter().for_each(|&column| columns[column] = true),
+            None => columns.fill(true),
+        };
         let mut folded = vec![false; columns.len()];
-        for expression in definition.expressions() {
-            match expression.columns() {
-                Some(read) => read.iter().for_each(|&column| folded[column] = true),
-                None => folded.fill(true),
-            }
+        definition.expressions().for_each(|expression| read(&mut folded, expression));
+        definition.keys.iter().filter_map(|key| key.bucket).for_each(|bucket| folded[bucket.column] = true);
+        let mut within = folded.clone();
+        let other = conditions.iter().filter(|condition| !condition.is_of_times);
+        other.for_each(|condition| read(&mut within, &condition.expression));
+        if !within.contains(&true) {
+            // Rows are counted by a column.
+            within[0] = true;
         }
         let identity = identity(&definition, &conditions, &columns);
-        Ok(Self { definition, layout, conditions, columns, folded, identity })
+        Ok(Self { definition, layout, conditions, columns, folded, within, identity })
     }
 
     /// The same for two that fold the same of the same rows.
@@ -68,9 +77,11 @@ impl AdHoc {
         GroupTable::dictionaries(&self.layout)
     }
 
-    /// Of the table's columns, those that batches must have.
-    pub fn columns(&self) -> &[usize] {
-        &self.columns
+    /// Of the table's columns, those that batches must have; the others are of type Null where all times are within
+    /// those that are asked for.
+    pub fn columns(&self, is_within: bool) -> impl Iterator<Item = (usize, bool)> {
+        let within = self.within.iter().map(move |within| *within || !is_within);
+        self.columns.iter().copied().zip(within)
     }
 }
 

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, NullArray, RecordBatch, UInt32Array, new_empty_array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, NullArray, RecordBatch, UInt32Array, new_empty_array,
+    new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat, take, take_record_batch};
@@ -101,12 +102,20 @@ fn by_dictionary(expression: &dyn Expression, batch: &RecordBatch, column: usize
     arrays[column] = values;
     let each = expression.evaluate(&with_columns(batch, arrays).ok()?).ok()?;
     let last = u32::try_from(rows - 1).ok()?;
-    match keys.null_count() {
-        0 => take(each.as_ref(), keys, None).ok(),
-        _ => {
-            let keys: UInt32Array = keys.iter().map(|k| Some(k.unwrap_or(last))).collect();
-            take(each.as_ref(), &keys, None).ok()
+    if keys.null_count() > 0 {
+        let keys: UInt32Array = keys.iter().map(|k| Some(k.unwrap_or(last))).collect();
+        return take(each.as_ref(), &keys, None).ok();
+    }
+    match each.as_boolean_opt().filter(|each| each.null_count() <= usize::from(each.is_null(rows - 1))) {
+        // Most conditions: a byte for each value is looked up in less time than a bit.
+        Some(each) => {
+            let is_true: Vec<bool> = (0..rows).map(|i| each.is_valid(i) && each.value(i)).collect();
+            let keys = keys.values();
+            Some(Arc::new(BooleanArray::from(BooleanBuffer::collect_bool(keys.len(), |i| {
+                is_true[keys[i] as usize]
+            }))))
         }
+        None => take(each.as_ref(), keys, None).ok(),
     }
 }
 

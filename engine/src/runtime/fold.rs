@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Field;
 use crossbeam::channel::{Sender, bounded};
 
-use super::snapshot::{BatchIter, RowPart, Snapshot};
+use super::part::{BatchIter, RowPart};
 use crate::clock;
 use crate::dataflow::{AdHoc, AdHocFold};
 use crate::error::Result;
-use crate::lake::ColumnCondition;
 use crate::rollup::Dictionaries;
 
 /// Batches that wait to be taken.
@@ -29,10 +27,11 @@ pub struct FoldLimits {
     pub is_stopped: Arc<AtomicBool>,
 }
 
+/// Reads the rows of a part.
+type Read = Box<dyn Fn(&RowPart) -> BatchIter + Send + Sync>;
+
 struct Fold {
-    snapshot: Snapshot,
-    fields: Vec<Field>,
-    conditions: Vec<ColumnCondition>,
+    read: Read,
     ad_hoc: Arc<AdHoc>,
     dictionaries: Dictionaries,
     limits: FoldLimits,
@@ -49,21 +48,17 @@ struct Merged {
     groups: Option<AdHocFold>,
 }
 
-/// The groups of the rows of all parts, which are read as these fields, perhaps without rows that do not meet these
-/// conditions.
+/// The groups of the rows of all parts.
 pub(super) fn fold(
-    snapshot: Snapshot,
     parts: Vec<RowPart>,
-    (fields, conditions): (Vec<Field>, Vec<ColumnCondition>),
+    read: Read,
     ad_hoc: Arc<AdHoc>,
     limits: FoldLimits,
 ) -> Result<BatchIter> {
     let threads = limits.threads.clamp(1, parts.len().max(1));
     let (sender, receiver) = bounded(BATCHES_WAITING_MAX);
     let fold = Arc::new(Fold {
-        snapshot,
-        fields,
-        conditions,
+        read,
         dictionaries: ad_hoc.dictionaries(),
         ad_hoc,
         limits,
@@ -101,7 +96,7 @@ impl Fold {
         let mut held = 0;
         loop {
             let Some(part) = lock(&self.parts).pop_front() else { break };
-            for batch in self.snapshot.read_part(&part, self.fields.clone(), &self.conditions) {
+            for batch in (self.read)(&part) {
                 if self.limits.is_stopped.load(Ordering::Relaxed) {
                     return Ok(());
                 }

@@ -11,6 +11,7 @@ mod kept;
 mod lake;
 mod maintenance;
 mod options;
+mod part;
 mod pipeline;
 mod press;
 mod report;
@@ -25,7 +26,8 @@ pub use engine::{Engine, StoredRelation};
 pub use fold::FoldLimits;
 pub use lake::{AsOf, CompactionRow, FileRow, Past, SnapshotRow};
 pub use options::Options;
-pub use snapshot::{BatchIter, ErrorRow, GapRow, RowPart, RunId, Snapshot};
+pub use part::{BatchIter, RowPart, RunId};
+pub use snapshot::{ErrorRow, GapRow, Snapshot};
 pub use status::{
     EPOCHS_MAX, EpochStatus, OperatorStatus, PipelineState, SourceStatus, SplitStatus, Status, ViewState,
     ViewStatus,

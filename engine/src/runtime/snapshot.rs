@@ -1,20 +1,21 @@
 //! Reading: one epoch, pinned for as long as the snapshot lives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field};
+use arrow::array::{ArrayRef, NullArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::fold::{FoldLimits, fold};
 use super::kept::KeptRows;
+use super::part::{BatchIter, RowPart};
 use super::state::AttachedView;
 use crate::connector::{BadRow, Column, Gap, SourceDefinition};
 use crate::dataflow::AdHoc;
 use crate::error::{Error, Kind, Result};
 use crate::lake::ColumnCondition;
-use crate::lsm::{BlockReader, KeyCondition, Run, Scan, Store, Version, ranges, read_rows, read_view};
+use crate::lsm::{BlockReader, KeyCondition, Scan, Store, Version, ranges, read_rows, read_view};
 use crate::rollup::GroupTable;
 
 /// Names and definitions of sources and tables.
@@ -22,9 +23,6 @@ type Definitions = BTreeMap<u32, (String, Arc<SourceDefinition>)>;
 
 /// Rows of a file that are read by one thread: as many as a row group has.
 const PART_ROWS_MAX: u64 = 1 << 20;
-
-/// A blocking sequence of batches.
-pub type BatchIter = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 /// Every view and table at one epoch.
 #[derive(Clone)]
@@ -37,34 +35,6 @@ pub struct Snapshot {
     /// Views before which rows had come that cannot be read again.
     pub(super) lacking: Arc<BTreeSet<u32>>,
     pub(super) tables: Arc<Definitions>,
-}
-
-/// A part of a table's kept rows that can be read by itself.
-#[derive(Clone, Debug)]
-pub struct RowPart {
-    /// Of its run.
-    rows: Range<u64>,
-    /// All times of its rows are within those that were asked for.
-    pub(super) is_within: bool,
-    run: Arc<Run>,
-}
-
-/// Tells parts of rows apart: rows never change, so what was computed of a part stays true of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunId {
-    run: u64,
-    start: u64,
-}
-
-impl RowPart {
-    pub fn id(&self) -> RunId {
-        RunId { run: self.run.record.run, start: self.rows.start }
-    }
-
-    /// Rows of it.
-    pub fn rows(&self) -> u64 {
-        self.rows.end - self.rows.start
-    }
 }
 
 /// A row of `siltstone.errors`.
@@ -185,12 +155,7 @@ impl Snapshot {
         Ok(self.read_part(part, fields, &named(columns, conditions)))
     }
 
-    pub(super) fn read_part(
-        &self,
-        part: &RowPart,
-        fields: Vec<Field>,
-        conditions: &[ColumnCondition],
-    ) -> BatchIter {
+    fn read_part(&self, part: &RowPart, fields: Vec<Field>, conditions: &[ColumnCondition]) -> BatchIter {
         match part.run.record.is_hot() {
             true => self.store.read(&part.run, BlockReader::new(fields)),
             false => read_rows(&self.store, &part.run, &fields, part.rows.clone(), conditions),
@@ -209,16 +174,18 @@ impl Snapshot {
         limits: FoldLimits,
     ) -> Result<BatchIter> {
         let columns = &self.table(table)?.columns;
-        let coded = |i: &usize| {
-            let field = &columns[*i].field;
-            match field.data_type() {
-                DataType::Utf8 => field.clone().with_data_type(coded_text()),
-                _ => field.clone(),
-            }
+        let fields = |is_within| -> Vec<Option<Field>> {
+            let wanted = ad_hoc.columns(is_within);
+            wanted.map(|(column, is_read)| is_read.then(|| coded(&columns[column].field))).collect()
         };
-        let fields = ad_hoc.columns().iter().map(coded).collect();
-        let conditions = named(columns, conditions);
-        fold(self.clone(), parts, (fields, conditions), ad_hoc.clone(), limits)
+        let (within, others) = (fields(true), fields(false));
+        let (snapshot, conditions) = (self.clone(), named(columns, conditions));
+        let read = move |part: &RowPart| -> BatchIter {
+            let fields = if part.is_within { within.clone() } else { others.clone() };
+            let batches = snapshot.read_part(part, fields.iter().flatten().cloned().collect(), &conditions);
+            Box::new(batches.map(move |batch| with_nulls(&batch?, &fields)))
+        };
+        fold(parts, Box::new(read), ad_hoc.clone(), limits)
     }
 
     fn table(&self, table: u32) -> Result<&SourceDefinition> {
@@ -305,7 +272,28 @@ fn named(columns: &[Column], conditions: &[KeyCondition]) -> Vec<ColumnCondition
     conditions.iter().filter_map(named).collect()
 }
 
-/// Text with a dictionary, which files mostly have.
-fn coded_text() -> DataType {
-    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
+/// The column, text with a dictionary, which files mostly have.
+fn coded(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Utf8 => {
+            let coded = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+            field.clone().with_data_type(coded)
+        }
+        _ => field.clone(),
+    }
+}
+
+/// The batch with columns of type Null where none was read.
+fn with_nulls(batch: &RecordBatch, fields: &[Option<Field>]) -> Result<RecordBatch> {
+    if batch.num_columns() == fields.len() {
+        return Ok(batch.clone());
+    }
+    let nothing: ArrayRef = Arc::new(NullArray::new(batch.num_rows()));
+    let mut read = batch.columns().iter().zip(batch.schema_ref().fields());
+    let columns = fields.iter().map(|field| match field.as_ref().and_then(|_| read.next()) {
+        Some((column, field)) => (field.as_ref().clone(), column.clone()),
+        None => (Field::new("", DataType::Null, true), nothing.clone()),
+    });
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.unzip();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

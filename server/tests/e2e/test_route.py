@@ -104,8 +104,8 @@ FINER = (
     "FROM events WHERE type = 'impression' GROUP BY 1, 2, 3"
 )
 COARSER = [
-    "SELECT publisher_id, count(*) AS n FROM events WHERE type = 'impression' GROUP BY 1",
-    "SELECT date_trunc('month', event_time) AS month, country, sum(bid_price) AS s FROM events "
+    "SELECT publisher_id, country, count(*) AS n FROM events WHERE type = 'impression' GROUP BY 1, 2",
+    "SELECT date_trunc('month', event_time) AS month, publisher_id, sum(bid_price) AS s FROM events "
     "WHERE type = 'impression' AND event_time >= '2024-02-01' GROUP BY 1, 2",
     "SELECT publisher_id, max(bid_price) AS m FROM events WHERE type = 'impression' AND country = 'JP' GROUP BY 1 HAVING count(*) > 3",
 ]

@@ -33,7 +33,8 @@ use crate::failure::{from_arrow, from_datafusion};
 use crate::outcome::{Answer, Outcome, RowStream, Value};
 use crate::plan::{constants, headings, over, told_apart};
 use crate::planned::{Given, Key, Planned, Scans, is_immutable};
-use crate::route::{Route, Routed, Router, Sizes};
+use crate::route::{Routed, Router, Sizes};
+use crate::routes::Route;
 use crate::setting::Settings;
 use crate::table::{Folds, PastPlanner, System, pinned};
 

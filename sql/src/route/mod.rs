@@ -8,7 +8,6 @@ mod advice;
 mod answer;
 mod cover;
 mod fold;
-mod log;
 mod question;
 
 use std::cmp::Reverse;
@@ -24,11 +23,11 @@ use siltstone_engine::runtime::Snapshot;
 
 use self::answer::{Groups, Match, matched};
 use self::cover::Reason;
-pub use self::log::{Route, RouteLog, RouteRow};
 use self::question::Question;
 use crate::catalog::{Catalog, Relation, SourceRelation, ViewRelation};
 use crate::error::{Error, Result, sqlstate};
 use crate::failure::from_datafusion;
+use crate::routes::Route;
 use crate::table::{Folds, RelationTable};
 
 /// A plan is made anew when something that may answer has so many times the rows that it had, and some more.

@@ -17,7 +17,7 @@ use siltstone_engine::runtime::{Engine, ErrorRow, GapRow, Scan, Snapshot, SplitS
 use super::column::{boolean, integer, number, plain_table, signed, table, text, time};
 use super::lake::LakeTable;
 use super::scan::{Part, ScanExec};
-use crate::route::{RouteLog, RouteRow};
+use crate::routes::{RouteLog, RouteRow};
 
 /// Bad rows of one batch of `siltstone.errors`; each may have some kilobytes.
 const ERRORS_BATCH_ROWS: usize = 512;

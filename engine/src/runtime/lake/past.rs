@@ -9,7 +9,7 @@ use super::target::{Rows, Target};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{FileRecord, Lake, TableState};
 use crate::lsm::SnapshotRecord;
-use crate::runtime::snapshot::BatchIter;
+use crate::runtime::part::BatchIter;
 
 /// A snapshot of a relation that is read in the place of what is there now.
 #[derive(Clone)]
