@@ -96,7 +96,10 @@ fn identity(definition: &ViewDefinition, conditions: &[Condition], columns: &[us
         format!("{:?} {:?} {:?}", call.function, call.argument.as_ref().map(of), call.filter.as_ref().map(of))
     });
     let conditions = conditions.iter().map(|own| of(&own.expression));
-    let parts = [keys.collect::<Vec<_>>(), calls.collect(), conditions.collect()];
+    // A column that was widened since has the same name.
+    let schema = definition.schema();
+    let types = schema.fields().iter().map(|field| field.data_type().to_string());
+    let parts = [keys.collect::<Vec<_>>(), calls.collect(), conditions.collect(), types.collect()];
     format!("{} {columns:?} {parts:?}", definition.source)
 }
 

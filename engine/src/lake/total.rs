@@ -17,6 +17,7 @@ const LANES: usize = 4;
 pub struct ColumnTotal {
     pub count: u64,
     /// Compensated for floats.
+    #[serde(with = "float")]
     pub sum: f64,
     #[serde(default, skip_serializing_if = "is_zero")]
     error: f64,
@@ -26,6 +27,31 @@ pub struct ColumnTotal {
 
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
+}
+
+/// A float in JSON, which has no number for some of them.
+mod float {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() { to.serialize_f64(*value) } else { to.serialize_str(&value.to_string()) }
+    }
+
+    /// `null` is what was written for all of them before.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(f64),
+            Text(String),
+            Null(()),
+        }
+        match Written::deserialize(from)? {
+            Written::Number(value) => Ok(value),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+            Written::Null(()) => Ok(f64::NAN),
+        }
+    }
 }
 
 /// By the column's name.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{BinaryExpr, Case, Expr};
+use datafusion::logical_expr::{Case, Expr};
 use siltstone_engine::rollup::Granularity;
 
-use super::cover::{Look, bound, looks_at};
+use super::cover::{Look, bound, ends, looks_at};
 use super::question::Question;
 use crate::parse::name::{literal, quote};
 
@@ -62,20 +62,10 @@ impl Needs {
             return Some(());
         }
         if let Expr::Between(between) = expr {
-            use datafusion::logical_expr::Operator::{GtEq, LtEq};
-            for (op, end) in [(GtEq, &between.low), (LtEq, &between.high)] {
-                self.value(&Expr::BinaryExpr(BinaryExpr::new(between.expr.clone(), op, end.clone())))?;
-            }
-            return Some(());
+            return ends(between).iter().try_for_each(|end| self.value(end));
         }
-        if let Some((column, op, moment, _)) = bound(expr) {
-            use datafusion::logical_expr::Operator::{Gt, GtEq, Lt, LtEq};
-            let moment = match op {
-                GtEq | Lt => Some(moment),
-                Gt | LtEq => moment.checked_add(1),
-                _ => None,
-            };
-            let begins = |unit: &&Granularity| moment.is_some_and(|m| unit.start(unit.bucket(m)) == m);
+        if let Some((column, _, moment, _)) = bound(expr) {
+            let begins = |unit: &&Granularity| unit.start(unit.bucket(moment)) == moment;
             match UNITS.iter().find(begins) {
                 Some(unit) => self.time(&column.name, *unit),
                 None => self.plain(&column.name),

@@ -37,13 +37,10 @@ impl Cover<'_> {
         match expr {
             Expr::Literal(..) | Expr::Placeholder(_) | Expr::OuterReferenceColumn(..) => Ok(expr.clone()),
             Expr::Column(column) => Err(self.lacks(column)),
-            Expr::Between(Between { expr, negated, low, high }) => {
-                let compare = |op, bound: &Expr| {
-                    Expr::BinaryExpr(BinaryExpr::new(expr.clone(), op, Box::new(bound.clone())))
-                };
-                let within = compare(Operator::GtEq, low).and(compare(Operator::LtEq, high));
-                let within = self.value(&within)?;
-                Ok(if *negated { Expr::Not(Box::new(within)) } else { within })
+            Expr::Between(between) => {
+                let [low, high] = ends(between);
+                let within = self.value(&low.and(high))?;
+                Ok(if between.negated { Expr::Not(Box::new(within)) } else { within })
             }
             Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Exists(_) => {
                 Err("it asks for more than groups tell".to_owned())
@@ -118,13 +115,7 @@ impl Cover<'_> {
     /// A comparison of a time with a moment within a bucket, in two.
     pub fn split(&self, expr: &Expr) -> Option<Split> {
         let (column, op, moment, zone) = bound(expr)?;
-        let (is_lower, moment) = match op {
-            Operator::GtEq => (true, moment),
-            Operator::Gt => (true, moment.checked_add(1)?),
-            Operator::Lt => (false, moment),
-            Operator::LtEq => (false, moment.checked_add(1)?),
-            _ => return None,
-        };
+        let is_lower = op == Operator::GtEq;
         let finest = self.buckets(column).max_by(|(_, a), (_, b)| a.per_year().total_cmp(&b.per_year()));
         let (place, granularity) = finest?;
         let bucket = granularity.range(granularity.bucket(moment));
@@ -144,12 +135,6 @@ impl Cover<'_> {
     /// A comparison of a time with a moment at which a bucket begins, of the bucket's start.
     fn compared(&self, expr: &Expr) -> Option<Result<Expr, Reason>> {
         let (column, op, moment, zone) = bound(expr)?;
-        let (op, moment) = match op {
-            Operator::Lt | Operator::GtEq => (op, moment),
-            Operator::LtEq => (Operator::Lt, moment.checked_add(1)?),
-            Operator::Gt => (Operator::GtEq, moment.checked_add(1)?),
-            _ => return None,
-        };
         let begins = |granularity: Granularity| granularity.start(granularity.bucket(moment)) == moment;
         let mut buckets = self.buckets(column).peekable();
         let (_, first) = buckets.peek().copied()?;
@@ -224,10 +209,10 @@ fn unit_of(part: &str) -> Option<Granularity> {
     })
 }
 
-/// Column, operator, microseconds since 1970, and the zone of the type.
+/// Column, `>=` or `<`, microseconds since 1970, and the zone of the type.
 type Bound<'e> = (&'e Column, Operator, i64, Option<Arc<str>>);
 
-/// `column op moment`.
+/// A comparison of a time with a moment; `>` and `<=` are those with the next microsecond.
 pub fn bound(expr: &Expr) -> Option<Bound<'_>> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
     let (column, op, value) = match (left.as_ref(), right.as_ref()) {
@@ -235,10 +220,21 @@ pub fn bound(expr: &Expr) -> Option<Bound<'_>> {
         (Expr::Literal(value, _), Expr::Column(column)) => (column, op.swap()?, value),
         _ => return None,
     };
-    match value {
-        ScalarValue::TimestampMicrosecond(Some(moment), zone) => Some((column, op, *moment, zone.clone())),
-        _ => None,
-    }
+    let ScalarValue::TimestampMicrosecond(Some(moment), zone) = value else { return None };
+    let (op, moment) = match op {
+        Operator::GtEq | Operator::Lt => (op, *moment),
+        Operator::Gt => (Operator::GtEq, moment.checked_add(1)?),
+        Operator::LtEq => (Operator::Lt, moment.checked_add(1)?),
+        _ => return None,
+    };
+    Some((column, op, moment, zone.clone()))
+}
+
+/// The two comparisons that `BETWEEN` is.
+pub fn ends(between: &Between) -> [Expr; 2] {
+    let Between { expr, low, high, .. } = between;
+    let compare = |op, end: &Expr| Expr::BinaryExpr(BinaryExpr::new(expr.clone(), op, Box::new(end.clone())));
+    [compare(Operator::GtEq, low), compare(Operator::LtEq, high)]
 }
 
 fn replaced(expr: Expr, column: &Column, by: &Expr) -> PlanResult<Expr> {

@@ -9,10 +9,9 @@ use datafusion::datasource::source_as_provider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::split_conjunction_owned;
-use datafusion::logical_expr::{
-    Aggregate, Between, BinaryExpr, Distinct, Expr, GroupingSet, LogicalPlan, Operator,
-};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, GroupingSet, LogicalPlan};
 
+use super::cover::ends;
 use crate::plan::{Input, normal};
 use crate::table::RelationTable;
 
@@ -80,7 +79,7 @@ impl Question {
             Some(filter) => split_conjunction_owned(self::normal(state, filter, &schema)?),
             None => Vec::new(),
         };
-        let conditions = conditions.into_iter().flat_map(ends).collect();
+        let conditions = conditions.into_iter().flat_map(plain).collect();
         let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
         for expr in &aggregate.aggr_expr {
             let Expr::AggregateFunction(function) = expr.clone().unalias_nested().data else {
@@ -97,12 +96,9 @@ impl Question {
 }
 
 /// `a BETWEEN b AND c` as two comparisons.
-fn ends(condition: Expr) -> Vec<Expr> {
+fn plain(condition: Expr) -> Vec<Expr> {
     match condition {
-        Expr::Between(Between { expr, negated: false, low, high }) => {
-            let low = BinaryExpr::new(expr.clone(), Operator::GtEq, low);
-            vec![Expr::BinaryExpr(low), Expr::BinaryExpr(BinaryExpr::new(expr, Operator::LtEq, high))]
-        }
+        Expr::Between(between) if !between.negated => ends(&between).into(),
         other => vec![other],
     }
 }

@@ -5,18 +5,25 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
 use siltstone_engine::runtime::{AdHoc, BatchIter, FoldLimits, KeyCondition, RowPart, RunId, Scan, Snapshot};
 
 use super::scan::Reading;
 use crate::plan::Offer;
 
+/// Of the memory of all queries, a fold holds at most this part: what merges its groups has to sort and to spill.
+const POOL_PART: usize = 8;
+
 /// Of all groups that are kept, those of one fold are at most this part.
 const PART_MAX: usize = 4;
+
+/// Folds whose groups are kept: a plan looks through all of its table's.
+const FOLDS_MAX: usize = 64;
 
 /// What is folded.
 #[derive(Debug)]
@@ -49,9 +56,15 @@ impl Fold {
         if let Some(kept) = folds.get(&key) {
             return Ok(Scan::Ready(kept));
         }
-        let room = MemoryConsumer::new("fold").register(reading.context.memory_pool());
-        let may_hold = Arc::new(move |bytes| room.try_resize(bytes).is_ok());
-        let limits = FoldLimits { threads, may_hold, is_stopped: Arc::clone(&reading.is_stopped) };
+        let pool = reading.context.memory_pool();
+        let bytes_max = match pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes / POOL_PART,
+            _ => usize::MAX,
+        };
+        let room = MemoryConsumer::new("fold").register(pool);
+        let may_hold = Arc::new(move |bytes| bytes <= bytes_max && room.try_resize(bytes).is_ok());
+        let is_stopped = Arc::clone(&reading.is_stopped);
+        let limits = FoldLimits { threads, may_hold, is_stopped: Arc::clone(&is_stopped) };
         let groups = snapshot.fold_rows(self.table, parts, &self.ad_hoc, &self.conditions, limits);
         let groups = groups.map_err(|e| DataFusionError::External(Box::new(e)))?;
         let kept = Keeping {
@@ -60,6 +73,7 @@ impl Fold {
             folds: Arc::clone(folds),
             kept: Some(Vec::new()),
             bytes: 0,
+            is_stopped,
         };
         Ok(Scan::Blocking(kept.of(groups)))
     }
@@ -120,7 +134,7 @@ impl Folds {
         if let Some(before) = kept.of.insert(key, entry) {
             kept.bytes -= before.bytes;
         }
-        while kept.bytes > self.bytes_max {
+        while kept.bytes > self.bytes_max || kept.of.len() > FOLDS_MAX {
             let oldest = kept.of.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
             let Some(entry) = oldest.and_then(|key| kept.of.remove(&key)) else { break };
             kept.bytes -= entry.bytes;
@@ -157,6 +171,8 @@ struct Keeping {
     /// `None` once they are too many.
     kept: Option<Vec<RecordBatch>>,
     bytes: usize,
+    /// Then what came is not all there is.
+    is_stopped: Arc<AtomicBool>,
 }
 
 impl Keeping {
@@ -174,7 +190,8 @@ impl Keeping {
                 }
                 Some(Err(_)) => self.kept = None,
                 None => {
-                    if let Some(groups) = self.kept.take() {
+                    let is_whole = !self.is_stopped.load(Ordering::Relaxed);
+                    if let Some(groups) = self.kept.take().filter(|_| is_whole) {
                         let (fold, bytes) = (Arc::clone(&self.fold), self.bytes);
                         self.folds.insert(self.key.clone(), Entry { fold, groups, bytes, used: 0 });
                     }

@@ -148,7 +148,7 @@ pub fn events(day: i32, rows: usize) -> RecordBatch {
         Arc::new(prices.with_precision_and_scale(12, 2).expect("fits")),
         Arc::new(Float64Array::from_iter((0..rows).map(|i| some(i).then_some(number(i) as f64 / 8.0)))),
         Arc::new(StringArray::from_iter(
-            (0..rows).map(|i| some(i).then(|| format!("name number {}", i % 10_000))),
+            (0..rows).map(|i| some(i).then(|| format!("name number {}", i % 100))),
         )),
         Arc::new(BinaryArray::from_iter((0..rows).map(|i| some(i).then(|| number(i).to_le_bytes())))),
         Arc::new(BooleanArray::from_iter((0..rows).map(|i| some(i).then_some(i % 2 == 0)))),
