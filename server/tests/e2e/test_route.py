@@ -100,13 +100,12 @@ def state_of(asking, view):
 
 
 FINER = (
-    "SELECT date_trunc('day', event_time) AS day, publisher_id, country, count(*) AS n, sum(bid_price) AS s, max(bid_price) AS m "
-    "FROM events WHERE type = 'impression' GROUP BY 1, 2, 3"
+    "SELECT publisher_id, country, count(*) AS n, sum(bid_price) AS s, max(bid_price) AS m FROM events "
+    "WHERE type = 'impression' GROUP BY 1, 2"
 )
 COARSER = [
-    "SELECT publisher_id, country, count(*) AS n FROM events WHERE type = 'impression' GROUP BY 1, 2",
-    "SELECT date_trunc('month', event_time) AS month, publisher_id, sum(bid_price) AS s FROM events "
-    "WHERE type = 'impression' AND event_time >= '2024-02-01' GROUP BY 1, 2",
+    "SELECT publisher_id % 10 AS p, country, count(*) AS n FROM events WHERE type = 'impression' GROUP BY 1, 2",
+    "SELECT publisher_id % 7 AS p, sum(bid_price) AS s, count(*) AS n FROM events WHERE country <> 'JP' AND type = 'impression' GROUP BY 1",
     "SELECT publisher_id, max(bid_price) AS m FROM events WHERE type = 'impression' AND country = 'JP' GROUP BY 1 HAVING count(*) > 3",
 ]
 
@@ -118,8 +117,23 @@ def test_answers_that_were_folded_before(loaded, few_oracle):
         explained = loaded.execute(f"EXPLAIN ROUTE {sql}").fetchall()
         own, = [row for row in explained if row["candidate"] == "events"]
         assert own["chosen"], explained
-        assert sql == FINER or "folded before" in own["reason"], f"{sql}\n{own}"
+        assert sql == FINER or "folded before" in (own["reason"] or ""), f"{sql}\n{own}"
         assert difference(Question(sql, sql), names, expected, loaded.execute(sql).fetchall()) is None
+
+
+def test_an_answer_that_was_dropped_is_not_kept(loaded):
+    """What was folded of some rows before a query was over is not taken for the groups of all."""
+    for nth in range(10):
+        counted = f"SELECT count(*) AS n, sum(user_id) AS s FROM events WHERE user_id % 11 = {nth}"
+        dropped = [
+            f"(SELECT 1 AS n, 1.0 AS s) UNION ALL ({counted}) LIMIT 1",
+            f"SELECT q.n FROM (SELECT user_id FROM events WHERE user_id = -5) AS e JOIN ({counted}) AS q ON e.user_id = q.n",
+        ]
+        loaded.execute(dropped[nth % 2]).fetchall()
+        kept = loaded.execute(counted).fetchall()
+        loaded.execute("SET result_cache = off")
+        assert kept == loaded.execute(counted).fetchall(), counted
+        loaded.execute("RESET result_cache")
 
 
 def test_what_the_routes_were(loaded):
@@ -130,7 +144,7 @@ def test_what_the_routes_were(loaded):
         loaded.execute("SELECT type, count(*) FROM events GROUP BY type")
     rows = loaded.execute("SELECT * FROM siltstone.routes").fetchall()
     hits = [row for row in rows if row["is_rollup"]]
-    assert sum(row["asked"] for row in hits if row["candidate"] == "week_type") >= 3, hits
+    assert sum(row["asked"] for row in hits) >= 3, hits
     assert all(row["query"] is None for row in hits)
     miss, = [row for row in rows if row["query"] == sql]
     assert miss["candidate"] == "events" and miss["asked"] == 3 and "user_id" in miss["advice"], miss

@@ -198,3 +198,30 @@ fn a_ladder_keeps_each_view_as_long_as_its_grain_says() {
         .execute("CREATE MATERIALIZED VIEW w WITH (retain = 'day 1 day') AS SELECT count(*) AS c FROM facts");
     assert_eq!(refused.map(drop).expect_err("a ladder of a view").sqlstate(), "22023");
 }
+
+#[test]
+fn floats_that_json_has_no_numbers_for_are_pressed_and_read_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let never = Duration::from_hours(1);
+    let db = open(dir.path(), never);
+    let made = db.execute(
+        "CREATE TABLE facts (k BIGINT, x DOUBLE PRECISION);
+        CREATE MATERIALIZED VIEW sums AS SELECT k, sum(x) AS s FROM facts GROUP BY k;
+        INSERT INTO facts VALUES (1, 'NaN'), (2, 'Infinity'), (3, '-Infinity'), (4, 1.5);
+        OPTIMIZE",
+    );
+    made.expect("pressed");
+    let answers = |db: &Siltstone| {
+        let asked = [
+            "SELECT k, max(x) AS x FROM facts WHERE k > 0 GROUP BY k ORDER BY k",
+            "SELECT k, s FROM sums ORDER BY k",
+            "SELECT count(*) AS n, max(k) AS k FROM facts WHERE x > 2",
+        ];
+        asked.map(|sql| pretty_format_batches(&db.query(sql).expect(sql)).expect("a table").to_string())
+    };
+    let before = answers(&db);
+    assert!(before[2].contains("| 2 | 2 |"), "NaN is above all numbers: {}", before[2]);
+    db.close();
+    let db = open(dir.path(), never);
+    assert_eq!(answers(&db), before);
+}
